@@ -1,1 +1,4 @@
-
+#![doc = "x"]
+pub mod model;
+pub mod schema;
+pub mod store;

@@ -1,0 +1,423 @@
+//! The list of tables, and all rows of a run at once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use super::wide::{KeyCounts, WideBuilder};
+use super::{
+    ArtifactRow, Column, CommentRow, DataVersionRow, EnvironmentRow, ExperimentRow, FeatureRow, LinkRow, MetricDefRow,
+    MetricRow, MetricStatRow, PackageRow, ParamRow, Row, RunRow, SeriesRow, TagRow,
+};
+use crate::model::{ParamValue, RunState, Status};
+
+/// A table of the store. `Frame` is a table that runs logged under that name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "each row struct says what its table holds")]
+pub enum Table {
+    Runs,
+    Params,
+    Metrics,
+    MetricStats,
+    Features,
+    DataVersions,
+    Tags,
+    Artifacts,
+    Packages,
+    Environment,
+    Links,
+    Comments,
+    Series,
+    Experiments,
+    MetricDefs,
+    Frame(String),
+}
+
+impl Table {
+    /// Every table with a fixed schema, `runs` first.
+    pub const FIXED: [Table; 15] = [
+        Table::Runs,
+        Table::Params,
+        Table::Metrics,
+        Table::MetricStats,
+        Table::Features,
+        Table::DataVersions,
+        Table::Tags,
+        Table::Artifacts,
+        Table::Packages,
+        Table::Environment,
+        Table::Links,
+        Table::Comments,
+        Table::Series,
+        Table::Experiments,
+        Table::MetricDefs,
+    ];
+
+    /// The tables whose rows are the state of a run, replaced as a whole when it changes.
+    pub const RUN_STATE: [Table; 11] = [
+        Table::Params,
+        Table::MetricStats,
+        Table::Features,
+        Table::DataVersions,
+        Table::Tags,
+        Table::Artifacts,
+        Table::Packages,
+        Table::Environment,
+        Table::Links,
+        Table::Comments,
+        Table::Runs,
+    ];
+
+    /// The SQL name; for a frame the name within the schema `frames`.
+    pub fn name(&self) -> &str {
+        match self {
+            Table::Runs => "runs",
+            Table::Params => "params",
+            Table::Metrics => "metrics",
+            Table::MetricStats => "metric_stats",
+            Table::Features => "features",
+            Table::DataVersions => "data_versions",
+            Table::Tags => "tags",
+            Table::Artifacts => "artifacts",
+            Table::Packages => "packages",
+            Table::Environment => "environment",
+            Table::Links => "links",
+            Table::Comments => "comments",
+            Table::Series => "series",
+            Table::Experiments => "experiments",
+            Table::MetricDefs => "metric_defs",
+            Table::Frame(name) => name,
+        }
+    }
+
+    /// Reads back what `Display` writes.
+    pub fn parse(text: &str) -> Option<Table> {
+        match text.strip_prefix("frames.") {
+            Some(name) => Some(Table::Frame(name.to_string())),
+            None => Table::FIXED.iter().find(|t| t.name() == text).cloned(),
+        }
+    }
+
+    /// The columns with their meaning; `None` for frames, whose columns are what was logged.
+    pub fn columns(&self) -> Option<&'static [Column]> {
+        Some(match self {
+            Table::Runs => RunRow::columns(),
+            Table::Params => ParamRow::columns(),
+            Table::Metrics => MetricRow::columns(),
+            Table::MetricStats => MetricStatRow::columns(),
+            Table::Features => FeatureRow::columns(),
+            Table::DataVersions => DataVersionRow::columns(),
+            Table::Tags => TagRow::columns(),
+            Table::Artifacts => ArtifactRow::columns(),
+            Table::Packages => PackageRow::columns(),
+            Table::Environment => EnvironmentRow::columns(),
+            Table::Links => LinkRow::columns(),
+            Table::Comments => CommentRow::columns(),
+            Table::Series => SeriesRow::columns(),
+            Table::Experiments => ExperimentRow::columns(),
+            Table::MetricDefs => MetricDefRow::columns(),
+            Table::Frame(_) => return None,
+        })
+    }
+
+    /// The Arrow schema of the fixed columns; `None` for frames.
+    pub fn schema(&self) -> Option<SchemaRef> {
+        Some(match self {
+            Table::Runs => RunRow::schema(),
+            Table::Params => ParamRow::schema(),
+            Table::Metrics => MetricRow::schema(),
+            Table::MetricStats => MetricStatRow::schema(),
+            Table::Features => FeatureRow::schema(),
+            Table::DataVersions => DataVersionRow::schema(),
+            Table::Tags => TagRow::schema(),
+            Table::Artifacts => ArtifactRow::schema(),
+            Table::Packages => PackageRow::schema(),
+            Table::Environment => EnvironmentRow::schema(),
+            Table::Links => LinkRow::schema(),
+            Table::Comments => CommentRow::schema(),
+            Table::Series => SeriesRow::schema(),
+            Table::Experiments => ExperimentRow::schema(),
+            Table::MetricDefs => MetricDefRow::schema(),
+            Table::Frame(_) => return None,
+        })
+    }
+
+    /// Whether files are filed by month; the two small tables of experiments are not.
+    pub fn by_month(&self) -> bool {
+        !matches!(self, Table::Experiments | Table::MetricDefs)
+    }
+
+    /// Columns that rows of a file are sorted by, so that an experiment or a key reads only its pages.
+    pub fn sort_columns(&self) -> &'static [&'static str] {
+        match self {
+            Table::Metrics => &["experiment_id", "key", "run_id", "step"],
+            Table::Series => &["experiment_id", "key", "run_id", "step"],
+            Table::Params | Table::MetricStats | Table::Tags | Table::Environment => &["experiment_id", "key", "run_id"],
+            Table::Features => &["experiment_id", "feature", "run_id"],
+            Table::Packages => &["experiment_id", "package", "run_id"],
+            Table::Experiments => &["experiment_id"],
+            Table::MetricDefs => &["experiment_id", "key"],
+            _ => &["experiment_id", "run_id"],
+        }
+    }
+
+    /// Whether rows are only ever added (save for deletes).
+    pub fn appends(&self) -> bool {
+        matches!(self, Table::Metrics | Table::Series | Table::Frame(_))
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Table::Frame(name) => write!(f, "frames.{name}"),
+            other => f.write_str(other.name()),
+        }
+    }
+}
+
+/// What a row of a run holds beyond its state.
+pub struct RunContext<'a> {
+    /// Its experiment.
+    pub experiment_id: &'a str,
+    /// The status to show, which may be `CRASHED`.
+    pub status: Status,
+    /// Whether a param is a repeat key of its experiment.
+    pub is_repeat_key: &'a dyn Fn(&str) -> bool,
+}
+
+/// Collects the rows of runs in all the tables that hold run state.
+#[derive(Default)]
+pub struct RunTables {
+    runs: Vec<RunRow>,
+    wide: WideBuilder,
+    hidden: Vec<Vec<u8>>,
+    params: Vec<ParamRow>,
+    metric_stats: Vec<MetricStatRow>,
+    features: Vec<FeatureRow>,
+    data_versions: Vec<DataVersionRow>,
+    tags: Vec<TagRow>,
+    artifacts: Vec<ArtifactRow>,
+    packages: Vec<PackageRow>,
+    environment: Vec<EnvironmentRow>,
+    links: Vec<LinkRow>,
+    comments: Vec<CommentRow>,
+}
+
+impl RunTables {
+    /// Number of runs so far.
+    pub fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Whether there is no run yet.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Adds all rows of a run. `hidden` is what a later merge needs of it.
+    pub fn push(&mut self, state: &RunState, context: &RunContext<'_>, hidden: Vec<u8>) {
+        let run = || state.run().to_string();
+        let experiment = || context.experiment_id.to_string();
+        self.runs.push(RunRow::new(state, context));
+        self.wide.push(state);
+        self.hidden.push(hidden);
+        self.params.extend(state.params().map(|(key, value)| ParamRow {
+            run_id: run(),
+            experiment_id: experiment(),
+            key: key.to_string(),
+            value: value.text(),
+            r#type: value.type_name().to_string(),
+            num: value.number(),
+        }));
+        self.metric_stats.extend(
+            state.metrics().map(|(key, ctx, stats)| MetricStatRow::new(run(), experiment(), key, ctx, stats)),
+        );
+        self.features.extend(state.features().map(|f| FeatureRow {
+            run_id: run(),
+            experiment_id: experiment(),
+            feature: f.feature.clone(),
+            position: f.position,
+            dtype: f.dtype.clone(),
+            used: f.used,
+            importance: f.importance,
+            importance_kind: f.importance_kind.clone(),
+            feature_tags: (!f.feature_tags.is_empty()).then(|| f.feature_tags.clone()),
+            description: f.description.clone(),
+        }));
+        self.data_versions.extend(state.data().map(|d| DataVersionRow {
+            run_id: run(),
+            experiment_id: experiment(),
+            dataset: d.dataset.clone(),
+            role: d.role.clone(),
+            digest: d.digest.clone(),
+            data_version: d.data_version.clone(),
+            source: d.source.clone(),
+            n_rows: d.n_rows,
+            n_columns: d.n_columns,
+            bytes: d.bytes,
+            data_schema: d.data_schema.clone(),
+        }));
+        self.tags.extend(shown_tags(state).map(|(key, value)| TagRow {
+            run_id: run(),
+            experiment_id: experiment(),
+            key,
+            value,
+        }));
+        self.artifacts.extend(state.artifacts().map(|a| ArtifactRow {
+            run_id: run(),
+            experiment_id: experiment(),
+            path: a.path.clone(),
+            uri: a.uri.clone(),
+            size: a.size,
+            digest: a.digest.clone(),
+            mime: a.mime.clone(),
+        }));
+        self.packages.extend(state.packages().map(|(package, version)| PackageRow {
+            run_id: run(),
+            experiment_id: experiment(),
+            package: package.to_string(),
+            package_version: version.to_string(),
+        }));
+        self.environment.extend(state.environment().map(|(key, value)| EnvironmentRow {
+            run_id: run(),
+            experiment_id: experiment(),
+            key: key.to_string(),
+            value: value.to_string(),
+        }));
+        let parent = state.start().and_then(|s| s.parent.clone()).map(|target| LinkRow {
+            run_id: run(),
+            experiment_id: experiment(),
+            target_run_id: target.to_string(),
+            kind: "parent".to_string(),
+            position: None,
+            weight: None,
+            step: None,
+        });
+        let parent_is_logged = state.links().any(|l| Some(l.target.as_str()) == parent.as_ref().map(|p| p.target_run_id.as_str()) && l.kind == "parent");
+        self.links.extend(parent.filter(|_| !parent_is_logged));
+        self.links.extend(state.links().map(|l| LinkRow {
+            run_id: run(),
+            experiment_id: experiment(),
+            target_run_id: l.target.to_string(),
+            kind: l.kind.clone(),
+            position: l.position,
+            weight: l.weight,
+            step: l.step,
+        }));
+        self.comments.extend(state.comments().map(|(id, c)| CommentRow {
+            run_id: run(),
+            experiment_id: experiment(),
+            comment_id: id.to_string(),
+            author: c.author.clone(),
+            time: c.time,
+            comment: c.text.clone(),
+        }));
+    }
+
+    /// The rows, one batch per table that has any; `runs` carries its structs and the hidden column.
+    pub fn finish(self) -> (BTreeMap<Table, RecordBatch>, KeyCounts) {
+        let mut batches = BTreeMap::new();
+        let mut add = |table: Table, batch: RecordBatch| {
+            if batch.num_rows() > 0 {
+                batches.insert(table, batch);
+            }
+        };
+        add(Table::Params, ParamRow::to_batch(self.params));
+        add(Table::MetricStats, MetricStatRow::to_batch(self.metric_stats));
+        add(Table::Features, FeatureRow::to_batch(self.features));
+        add(Table::DataVersions, DataVersionRow::to_batch(self.data_versions));
+        add(Table::Tags, TagRow::to_batch(self.tags));
+        add(Table::Artifacts, ArtifactRow::to_batch(self.artifacts));
+        add(Table::Packages, PackageRow::to_batch(self.packages));
+        add(Table::Environment, EnvironmentRow::to_batch(self.environment));
+        add(Table::Links, LinkRow::to_batch(self.links));
+        add(Table::Comments, CommentRow::to_batch(self.comments));
+        let (structs, counts) = self.wide.finish();
+        add(Table::Runs, super::wide::with_structs(RunRow::to_batch(self.runs), structs, self.hidden));
+        (batches, counts)
+    }
+}
+
+/// The tags of a run as the tables show them: its own, and one for each param that two writers set differently.
+pub(super) fn shown_tags(state: &RunState) -> impl Iterator<Item = (String, Option<String>)> {
+    let own = state.tags().map(|(key, value)| (key.to_string(), value.map(str::to_string)));
+    let conflicts = state
+        .param_conflicts()
+        .map(|c| (format!("runlake.param_conflict.{}", c.key), Some(c.refused.text().unwrap_or_default())));
+    own.chain(conflicts)
+}
+
+impl RunRow {
+    fn new(state: &RunState, context: &RunContext<'_>) -> Self {
+        let start = state.start();
+        let field = |get: fn(&crate::model::RunStart) -> Option<&String>| start.and_then(get).cloned();
+        let mut used: Vec<_> = state.features().filter(|f| f.used).collect();
+        let any_feature = state.features().next().is_some();
+        used.sort_by(|a, b| {
+            (a.position.unwrap_or(i64::MAX), &a.feature).cmp(&(b.position.unwrap_or(i64::MAX), &b.feature))
+        });
+        let used: Vec<String> = used.into_iter().map(|f| f.feature.clone()).collect();
+        let feature_set = any_feature.then(|| feature_set_digest(&used));
+        let start_time = state.start_time();
+        let whole = |key| match state.param(key) {
+            Some(ParamValue::Int(i)) => i64::try_from(*i).ok(),
+            _ => None,
+        };
+        RunRow {
+            run_id: state.run().to_string(),
+            experiment_id: context.experiment_id.to_string(),
+            name: state.name().map(str::to_string),
+            status: context.status.to_string(),
+            error: state.error().map(str::to_string),
+            start_time,
+            end_time: state.end_time(),
+            duration_s: state.end_time().map(|end| (end.0 - start_time.0) as f64 / 1e6),
+            user: field(|s| s.user.as_ref()),
+            host: field(|s| s.host.as_ref()),
+            command: field(|s| s.command.as_ref()),
+            git_commit: field(|s| s.git_commit.as_ref()),
+            git_branch: field(|s| s.git_branch.as_ref()),
+            git_dirty: start.and_then(|s| s.git_dirty),
+            git_remote: field(|s| s.git_remote.as_ref()),
+            parent_run_id: start.and_then(|s| s.parent.as_ref()).map(ToString::to_string),
+            config_id: config_digest(state, context, feature_set.as_deref()),
+            seed: whole("seed"),
+            fold: whole("fold"),
+            n_features: any_feature.then_some(used.len() as i64),
+            features: any_feature.then_some(used),
+            feature_set,
+            notes: state.notes().map(str::to_string),
+            deleted: state.is_deleted(),
+        }
+    }
+}
+
+/// Digest of a set of feature names: 16 hex digits, the same for any order.
+fn feature_set_digest(used: &[String]) -> String {
+    let mut names: Vec<_> = used.iter().collect();
+    names.sort();
+    let mut hash = blake3::Hasher::new();
+    for name in names {
+        hash.update(&(name.len() as u64).to_le_bytes());
+        hash.update(name.as_bytes());
+    }
+    hash.finalize().to_hex()[..16].to_string()
+}
+
+fn config_digest(state: &RunState, context: &RunContext<'_>, feature_set: Option<&str>) -> String {
+    let mut hash = blake3::Hasher::new();
+    let mut part = |text: &str| {
+        hash.update(&(text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
+    };
+    for (key, value) in state.params().filter(|(key, _)| !(context.is_repeat_key)(key)) {
+        part(key);
+        part(value.type_name());
+        part(&value.text().unwrap_or_default());
+    }
+    part(feature_set.unwrap_or_default());
+    hash.finalize().to_hex()[..16].to_string()
+}

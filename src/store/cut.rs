@@ -1,0 +1,339 @@
+//! Cuts and batches: the numbered states of the store, and what the operation that makes the next one is to do.
+//!
+//! A cut is the commit point of an operation. It is created once and never changed; readers pin every table to the
+//! versions that it names, so that tables never disagree.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{Result, StoreError};
+use super::io::Io;
+use super::layout;
+use crate::model::{ExperimentId, ExperimentState, GoalState, Micros, Month, RunId, Status, WriterId};
+
+/// Version of the format of cuts and batches that this code writes.
+pub const FORMAT: u32 = 1;
+
+/// How far a writer's segments are sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The last segment that was absorbed; those before it are absorbed as a whole.
+    pub segment: u32,
+    /// Up to which byte.
+    pub offset: u64,
+    /// When it was.
+    pub time: Micros,
+}
+
+/// A run that is sealed and has not ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenRun {
+    /// The run.
+    pub run: String,
+    /// Its experiment.
+    pub experiment_id: String,
+    /// Its partition.
+    pub month: Month,
+    /// The status that its sealed row shows.
+    pub status: Status,
+    /// Who wrote to it.
+    pub writers: Vec<String>,
+}
+
+/// A declared goal of a metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GoalEntry {
+    /// The experiment.
+    pub experiment_id: String,
+    /// The metric, and what was declared of it.
+    pub state: GoalState,
+}
+
+/// One consistent state of the whole store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cut {
+    /// Version of this format.
+    pub format: u32,
+    /// Its number; the next operation has the next.
+    pub n: u64,
+    /// When the operation was begun.
+    pub time: Micros,
+    /// What the operation was: `seal`, `compact` or `purge`.
+    pub operation: String,
+    /// Version of each table that exists.
+    pub tables: BTreeMap<String, u64>,
+    /// How far each writer is sealed; by writer.
+    pub marks: BTreeMap<String, Mark>,
+    /// Runs that have not ended.
+    pub open_runs: Vec<OpenRun>,
+    /// Runs that are deleted and not purged.
+    pub hidden_runs: Vec<String>,
+    /// Experiments that are deleted and not purged.
+    pub hidden_experiments: Vec<String>,
+    /// Runs that were purged; a late record does not bring them back.
+    pub purged_runs: Vec<String>,
+    /// Experiments, by id. Few, and every query needs them.
+    pub experiments: BTreeMap<String, ExperimentState>,
+    /// Declared goals. Likewise.
+    pub goals: Vec<GoalEntry>,
+}
+
+impl Cut {
+    /// The state of a new store.
+    pub fn empty() -> Self {
+        Cut {
+            format: FORMAT,
+            n: 0,
+            time: Micros(0),
+            operation: "init".to_string(),
+            tables: BTreeMap::new(),
+            marks: BTreeMap::new(),
+            open_runs: Vec::new(),
+            hidden_runs: Vec::new(),
+            hidden_experiments: Vec::new(),
+            purged_runs: Vec::new(),
+            experiments: BTreeMap::new(),
+            goals: Vec::new(),
+        }
+    }
+
+    /// Numbers of the cuts there are, ascending.
+    pub fn numbers(io: &dyn Io) -> Result<Vec<u64>> {
+        let entries = io.list(layout::CUTS).map_err(StoreError::io(layout::CUTS))?;
+        let mut numbers: Vec<u64> = entries.iter().filter_map(|e| layout::cut_number(&e.name)).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// Reads one cut.
+    pub fn read(io: &dyn Io, n: u64) -> Result<Cut> {
+        let cut: Cut = read_json(io, &layout::cut(n))?;
+        if cut.n != n {
+            return Err(StoreError::damaged(layout::cut(n), format!("holds cut {} under the name of cut {n}", cut.n)));
+        }
+        Ok(cut)
+    }
+
+    /// The newest state.
+    pub fn newest(io: &dyn Io) -> Result<Cut> {
+        match Cut::numbers(io)?.last() {
+            Some(&n) => Cut::read(io, n),
+            None => Ok(Cut::empty()),
+        }
+    }
+
+    /// The newest state that is not younger than `time`.
+    pub fn as_of(io: &dyn Io, time: Micros) -> Result<Cut> {
+        let mut earliest = None;
+        for n in Cut::numbers(io)?.into_iter().rev() {
+            let cut = Cut::read(io, n)?;
+            if cut.time <= time {
+                return Ok(cut);
+            }
+            earliest = Some(cut);
+        }
+        match earliest {
+            // Before the first operation the store was empty; after a cleanup nobody knows.
+            Some(cut) if cut.n > 1 => {
+                Err(StoreError::BeforeHistory { time: time.to_string(), earliest: cut.time.to_string() })
+            }
+            _ => Ok(Cut::empty()),
+        }
+    }
+
+    /// Makes this the newest state; `false` when another process was first.
+    pub fn create(&self, io: &dyn Io) -> Result<bool> {
+        create_json(io, &layout::cut(self.n), self)
+    }
+
+    /// Byte from which on a segment is live; `None` when all of it is sealed.
+    pub fn live_from(&self, writer: WriterId, number: u32) -> Option<u64> {
+        match self.marks.get(&writer.to_string()) {
+            Some(mark) if number < mark.segment => None,
+            Some(mark) if number == mark.segment => Some(mark.offset),
+            _ => Some(0),
+        }
+    }
+}
+
+/// The id of the experiment of this name: of the one that has it now, or of a new one.
+pub fn resolve_experiment(experiments: &BTreeMap<String, ExperimentState>, name: &str) -> ExperimentId {
+    if let Some(state) = experiments.values().find(|e| e.name() == name) {
+        return state.id.clone();
+    }
+    let mut candidates = (0..).map(|nth| ExperimentId::derive(name, nth));
+    candidates.find(|id| !experiments.contains_key(id.as_str())).expect("ids do not run out")
+}
+
+/// What an operation is to do; the same file says it to whoever finishes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Version of this format.
+    pub format: u32,
+    /// Number of the operation and of the cut that it makes.
+    pub n: u64,
+    /// When it was begun.
+    pub time: Micros,
+    /// What is to be done.
+    pub work: Work,
+}
+
+/// The kinds of operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Work {
+    /// Moves records from segments to tables.
+    Seal {
+        /// The parts of segments to absorb.
+        segments: Vec<BatchSegment>,
+        /// Writers that were alive.
+        alive: Vec<String>,
+    },
+    /// Puts prepared files in the place of others with the same rows.
+    Compact {
+        /// By table.
+        swaps: BTreeMap<String, Vec<Swap>>,
+    },
+    /// Removes the rows of deleted runs for good.
+    Purge {
+        /// The runs.
+        runs: Vec<String>,
+        /// Experiments of which nothing is left.
+        experiments: Vec<String>,
+    },
+}
+
+impl Work {
+    /// The name of the operation, as in the cut.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Work::Seal { .. } => "seal",
+            Work::Compact { .. } => "compact",
+            Work::Purge { .. } => "purge",
+        }
+    }
+}
+
+/// A part of a segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchSegment {
+    /// The writer.
+    pub writer: String,
+    /// Number of the segment.
+    pub number: u32,
+    /// First byte; 0 includes the header.
+    pub from: u64,
+    /// Byte after the last.
+    pub to: u64,
+    /// blake3 of those bytes.
+    pub digest: String,
+    /// Whether the segment ends there for good, so that its file may go.
+    pub closed: bool,
+}
+
+impl BatchSegment {
+    /// Its file.
+    pub fn path(&self) -> Result<String> {
+        Ok(layout::segment(self.writer()?, self.number))
+    }
+
+    /// Its writer.
+    pub fn writer(&self) -> Result<WriterId> {
+        WriterId::parse(&self.writer)
+            .ok_or_else(|| StoreError::damaged(layout::LIVE, format!("a batch names the writer '{}'", self.writer)))
+    }
+}
+
+/// Files that take the place of others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Swap {
+    /// Paths to remove, relative to the table.
+    pub remove: Vec<String>,
+    /// Files to add.
+    pub add: Vec<super::delta::NewFile>,
+}
+
+impl Batch {
+    /// Reads the batch of operation `n`; `None` when there is none.
+    pub fn read(io: &dyn Io, n: u64) -> Result<Option<Batch>> {
+        match read_json::<Batch>(io, &layout::batch(n)) {
+            Ok(batch) => Ok(Some(batch)),
+            Err(e) if e.is_not_found() => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Claims the number for this work; `false` when other work has it.
+    pub fn create(&self, io: &dyn Io) -> Result<bool> {
+        create_json(io, &layout::batch(self.n), self)
+    }
+}
+
+/// The runs that a cut hides or forgets, as ids.
+pub fn run_ids(ids: &[String]) -> Vec<RunId> {
+    // They were valid when they were written; one that is not can match no run.
+    ids.iter().filter_map(|id| RunId::parse(id).ok()).collect()
+}
+
+fn create_json<T: Serialize>(io: &dyn Io, path: &str, value: &T) -> Result<bool> {
+    let bytes = serde_json::to_vec(value).expect("plain data is JSON");
+    // The digest makes a flipped bit an error instead of another answer.
+    let digest = format!("\n{}\n", blake3::hash(&bytes).to_hex());
+    match io.create(path, &[&bytes, digest.as_bytes()]) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(StoreError::io(path)(e)),
+    }
+}
+
+fn read_json<T: for<'a> Deserialize<'a>>(io: &dyn Io, path: &str) -> Result<T> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let bytes = io.read(path).map_err(StoreError::io(path))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| StoreError::damaged(path, "is not UTF-8"))?;
+    let mut lines = text.lines();
+    let (json, digest) = (lines.next().unwrap_or(""), lines.next().unwrap_or(""));
+    let computed = blake3::hash(json.as_bytes()).to_hex();
+    if digest != computed.as_str() {
+        return Err(StoreError::damaged(path, "is damaged: its digest is not that of its content"));
+    }
+    let bad = |e: serde_json::Error| StoreError::damaged(path, format!("cannot be read: {e}"));
+    let found = serde_json::from_str::<Format>(json).map_err(bad)?.format;
+    if found > FORMAT {
+        return Err(StoreError::NewerFormat { what: path.to_string(), found, known: FORMAT });
+    }
+    serde_json::from_str(json).map_err(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::io::LocalIo;
+
+    #[test]
+    fn a_cut_is_created_once_and_a_flipped_bit_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let io = LocalIo::new(dir.path());
+        let cut = Cut { n: 1, ..Cut::empty() };
+        assert!(cut.create(&io).unwrap());
+        assert!(!cut.create(&io).unwrap());
+        assert_eq!(Cut::newest(&io).unwrap(), cut);
+        let path = dir.path().join(layout::cut(1));
+        let text = std::fs::read_to_string(&path).unwrap().replace("\"init\"", "\"inix\"");
+        std::fs::write(&path, text).unwrap();
+        assert!(Cut::newest(&io).unwrap_err().to_string().contains("digest"));
+    }
+
+    #[test]
+    fn a_renamed_experiment_keeps_its_id_and_its_old_name_is_free() {
+        let mut all = BTreeMap::new();
+        let first = resolve_experiment(&all, "wine");
+        all.insert(first.to_string(), ExperimentState::new(first.clone(), "wine-old", Micros(0)));
+        assert_eq!(resolve_experiment(&all, "wine-old"), first);
+        assert_ne!(resolve_experiment(&all, "wine"), first);
+    }
+}

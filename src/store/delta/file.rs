@@ -1,0 +1,255 @@
+//! Data files: how they are written, and what the log says of them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
+use arrow::datatypes::DataType;
+use deltalake::kernel::Add;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use serde::{Deserialize, Serialize};
+
+use crate::model::Month;
+use crate::schema::wide::{KeyCounts, StoredStruct};
+use crate::schema::{HIDDEN_STATE, Table};
+use crate::store::error::{Result, StoreError};
+use crate::store::io::Io;
+use crate::store::layout;
+
+/// Marks in `Add.tags`.
+pub(super) mod tag {
+    /// Present on files that this code wrote; the value is the version of their layout. A file without it was written by
+    /// another engine: its structs are gone.
+    pub const LAYOUT: &str = "runlake.layout";
+    /// `1` on the one file of runs that have not ended.
+    pub const OPEN: &str = "runlake.open";
+    /// blake3 of the file.
+    pub const DIGEST: &str = "runlake.digest";
+}
+
+/// Version of the layout of data files.
+const LAYOUT: &str = "1";
+/// Values longer than this are not put into the log as minimum or maximum.
+const STAT_BYTES: usize = 128;
+/// Columns whose range the log keeps, where a table has them.
+const STAT_COLUMNS: [&str; 3] = ["experiment_id", "run_id", "key"];
+
+/// A file that was written and is not in the log yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewFile {
+    /// Relative to the table.
+    pub path: String,
+    /// Its partition.
+    pub month: Option<Month>,
+    /// Size in bytes.
+    pub size: u64,
+    /// Number of rows.
+    pub rows: u64,
+    /// Whether its runs have not ended.
+    pub open: bool,
+    /// blake3 of the file.
+    pub digest: String,
+    /// Smallest and greatest value of some columns.
+    pub ranges: BTreeMap<String, (String, String)>,
+}
+
+/// A file that the log names.
+#[derive(Debug, Clone)]
+pub struct DataFile {
+    /// Relative to the table.
+    pub path: String,
+    /// Its partition.
+    pub month: Option<Month>,
+    /// Size in bytes.
+    pub size: u64,
+    /// Number of rows.
+    pub rows: u64,
+    /// Whether its runs have not ended.
+    pub open: bool,
+    /// Whether this code wrote it, structs and all.
+    pub ours: bool,
+    /// blake3 of the file.
+    pub digest: Option<String>,
+    /// Smallest and greatest value of some columns.
+    pub ranges: BTreeMap<String, (String, String)>,
+    pub(super) add: Add,
+}
+
+impl DataFile {
+    /// Whether a value of a column may lie in this file.
+    pub fn may_hold(&self, column: &str, value: &str) -> bool {
+        self.ranges.get(column).is_none_or(|(min, max)| min.as_str() <= value && value <= max.as_str())
+    }
+
+    #[allow(deprecated, reason = "no other call tells the tags of a file")]
+    pub(super) fn from_add(add: Add) -> Self {
+        let tags = add.tags.clone().unwrap_or_default();
+        let tag = |name: &str| tags.get(name).cloned().flatten();
+        #[derive(Deserialize, Default)]
+        #[serde(rename_all = "camelCase", default)]
+        struct Stats {
+            num_records: u64,
+            min_values: HashMap<String, serde_json::Value>,
+            max_values: HashMap<String, serde_json::Value>,
+        }
+        let stats: Stats =
+            add.stats.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let ours = tag(tag::LAYOUT).is_some();
+        let mut ranges = BTreeMap::new();
+        // Another engine may cut its statistics short; ours are whole or absent.
+        for column in STAT_COLUMNS.iter().filter(|_| ours) {
+            if let (Some(min), Some(max)) = (
+                stats.min_values.get(*column).and_then(|v| v.as_str()),
+                stats.max_values.get(*column).and_then(|v| v.as_str()),
+            ) {
+                ranges.insert(column.to_string(), (min.to_string(), max.to_string()));
+            }
+        }
+        DataFile {
+            path: add.path.clone(),
+            month: add.partition_values.get("month").cloned().flatten().and_then(|m| Month::parse(&m).ok()),
+            size: add.size as u64,
+            rows: stats.num_records,
+            open: tag(tag::OPEN).is_some(),
+            ours,
+            digest: tag(tag::DIGEST),
+            ranges,
+            add,
+        }
+    }
+}
+
+impl NewFile {
+    pub(super) fn to_add(&self, data_change: bool, now_ms: i64) -> Add {
+        let side = |pick: fn(&(String, String)) -> &String| {
+            let map = self.ranges.iter().map(|(column, range)| (column.clone(), pick(range).clone().into()));
+            serde_json::Value::Object(map.collect())
+        };
+        let stats = serde_json::json!({
+            "numRecords": self.rows,
+            "minValues": side(|r| &r.0),
+            "maxValues": side(|r| &r.1),
+            "nullCount": {},
+        });
+        let mut tags = HashMap::from([
+            (tag::LAYOUT.to_string(), Some(LAYOUT.to_string())),
+            (tag::DIGEST.to_string(), Some(self.digest.clone())),
+        ]);
+        if self.open {
+            tags.insert(tag::OPEN.to_string(), Some("1".to_string()));
+        }
+        Add {
+            path: self.path.clone(),
+            partition_values: self.month.iter().map(|m| ("month".to_string(), Some(m.to_string()))).collect(),
+            size: self.size as i64,
+            modification_time: now_ms,
+            data_change,
+            stats: Some(stats.to_string()),
+            tags: Some(tags),
+            deletion_vector: None,
+            base_row_id: None,
+            default_row_commit_version: None,
+            clustering_provider: None,
+        }
+    }
+}
+
+/// Sorts rows as their table wants it and writes them to a new file, durable on return.
+///
+/// `counts` go into a file beside it: the keys of the structs of `runs`.
+pub fn write_file(
+    io: &dyn Io,
+    table: &Table,
+    month: Option<Month>,
+    op: u64,
+    open: bool,
+    rows: &RecordBatch,
+    counts: Option<&KeyCounts>,
+) -> Result<NewFile> {
+    let rows = sort(table, rows)?;
+    let unique = uuid::Uuid::new_v4().simple().to_string();
+    let path = layout::data_file(month, op, &unique[..12]);
+    let folder = layout::table(table);
+    let full = format!("{folder}/{path}");
+    let mut bytes = Vec::new();
+    let write = |bytes: &mut Vec<u8>| {
+        let mut writer = ArrowWriter::try_new(bytes, rows.schema(), Some(properties(table, &rows)))?;
+        writer.write(&rows)?;
+        writer.close()
+    };
+    write(&mut bytes).map_err(StoreError::parquet(&full))?;
+    if let Some(counts) = counts {
+        let json = serde_json::to_vec(counts).expect("plain data is JSON");
+        let beside = format!("{folder}/{}", layout::key_counts(&path));
+        io.create(&beside, &[&json]).map_err(StoreError::io(beside.clone()))?;
+    }
+    io.create(&full, &[&bytes]).map_err(StoreError::io(&full))?;
+    Ok(NewFile {
+        path,
+        month,
+        size: bytes.len() as u64,
+        rows: rows.num_rows() as u64,
+        open,
+        digest: blake3::hash(&bytes).to_hex().to_string(),
+        ranges: STAT_COLUMNS.iter().filter_map(|c| Some((c.to_string(), range(&rows, c)?))).collect(),
+    })
+}
+
+/// Rows in the order of their table.
+pub fn sort(table: &Table, rows: &RecordBatch) -> Result<RecordBatch> {
+    let options = SortOptions { descending: false, nulls_first: true };
+    let columns: Vec<_> = table
+        .sort_columns()
+        .iter()
+        .filter_map(|name| rows.column_by_name(name))
+        .map(|values| SortColumn { values: values.clone(), options: Some(options) })
+        .collect();
+    let order = lexsort_to_indices(&columns, None).map_err(StoreError::arrow(table))?;
+    take_record_batch(rows, &order).map_err(StoreError::arrow(table))
+}
+
+fn range(rows: &RecordBatch, column: &str) -> Option<(String, String)> {
+    let values = rows.column_by_name(column)?;
+    if values.data_type() != &DataType::Utf8 || values.null_count() > 0 {
+        return None;
+    }
+    let values = values.as_string::<i32>();
+    let min = arrow::compute::min_string(values)?;
+    let max = arrow::compute::max_string(values)?;
+    (min.len() <= STAT_BYTES && max.len() <= STAT_BYTES).then(|| (min.to_string(), max.to_string()))
+}
+
+fn properties(table: &Table, rows: &RecordBatch) -> WriterProperties {
+    let mut builder = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_created_by(format!("runlake {}", env!("CARGO_PKG_VERSION")));
+    // Pages of `runs` are read for a few leaves of many rows; smaller row groups let two cores share one file.
+    if *table == Table::Runs {
+        builder = builder.set_max_row_group_row_count(Some(64 * 1024));
+    }
+    for field in rows.schema().fields() {
+        let name = field.name();
+        let off = |builder: parquet::file::properties::WriterPropertiesBuilder, path: ColumnPath| {
+            builder.set_column_statistics_enabled(path, EnabledStatistics::None)
+        };
+        match field.data_type() {
+            // With NaN among the values, what an engine does with minimum and maximum depends on the layout of files.
+            DataType::Float64 => builder = off(builder, ColumnPath::from(name.as_str())),
+            DataType::Struct(leaves) if StoredStruct::ALL.iter().any(|s| s.name() == name) => {
+                for leaf in leaves {
+                    let path = ColumnPath::new(vec![name.clone(), leaf.name().clone()]);
+                    if leaf.data_type() == &DataType::Float64 {
+                        builder = off(builder, path);
+                    }
+                }
+            }
+            DataType::Binary if name == HIDDEN_STATE => builder = off(builder, ColumnPath::from(name.as_str())),
+            _ => {}
+        }
+    }
+    builder.build()
+}

@@ -1,0 +1,15 @@
+//! Tables in Delta Lake: the log is the library's, the data files are ours.
+//!
+//! Every commit names exactly the snapshot that it was made from, carries the number of its operation, and is never
+//! retried by the library: two commits that remove files could otherwise both win.
+
+mod commit;
+mod file;
+mod scan;
+mod schema;
+mod version;
+
+pub use commit::Change;
+pub use file::{DataFile, NewFile, write_file};
+pub use scan::{FilesTable, register_files};
+pub use version::{TableVersion, Tables};

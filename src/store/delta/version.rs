@@ -1,0 +1,121 @@
+//! Opening tables at a version.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use object_store::ObjectStore;
+use url::Url;
+
+use super::file::DataFile;
+use super::schema;
+use crate::schema::Table;
+use crate::store::error::{Result, StoreError};
+use crate::store::io::Io;
+use crate::store::layout;
+use crate::store::object::IoObjectStore;
+
+/// Application id of our transactions: the number of the operation that made a commit.
+pub(super) const APP_ID: &str = "runlake";
+
+/// The Delta tables of a store.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    /// File operations of the store.
+    pub io: Arc<dyn Io>,
+    /// The same files, for the libraries.
+    pub objects: Arc<dyn ObjectStore>,
+}
+
+/// A table at one version.
+#[derive(Debug, Clone)]
+pub struct TableVersion {
+    /// Which table.
+    pub table: Table,
+    /// Its version.
+    pub version: u64,
+    /// Its active files.
+    pub files: Vec<DataFile>,
+    /// Its declared columns, without the partition.
+    pub columns: SchemaRef,
+    pub(super) delta: DeltaTable,
+}
+
+impl Tables {
+    /// The tables behind `io`.
+    pub fn new(io: Arc<dyn Io>) -> Self {
+        let objects = Arc::new(IoObjectStore::new(Arc::clone(&io)));
+        Tables { io, objects }
+    }
+
+    pub(super) fn builder(&self, table: &Table) -> Result<DeltaTableBuilder> {
+        // The scheme only picks the kind of log store; what is behind it is `objects`.
+        let url = Url::parse(&format!("memory:///{}/", layout::table(table))).expect("folder names are fit for a URL");
+        let builder = DeltaTableBuilder::from_url(url.clone()).map_err(StoreError::delta(table))?;
+        Ok(builder.with_storage_backend(Arc::clone(&self.objects), url))
+    }
+
+    /// Opens a table at a version, or at its newest; `None` when it does not exist.
+    pub async fn open(&self, table: &Table, version: Option<u64>) -> Result<Option<TableVersion>> {
+        let mut builder = self.builder(table)?;
+        if let Some(version) = version {
+            builder = builder.with_version(version);
+        }
+        match builder.load().await {
+            Ok(delta) => TableVersion::new(table.clone(), delta).map(Some),
+            Err(e) if version.is_none() && is_no_table(&e) && !self.has_log(table)? => Ok(None),
+            Err(e) => Err(StoreError::delta(table)(e)),
+        }
+    }
+
+    fn has_log(&self, table: &Table) -> Result<bool> {
+        let path = format!("{}/_delta_log", layout::table(table));
+        let entries = self.io.list(&path).map_err(StoreError::io(path))?;
+        Ok(entries.iter().any(|e| e.name.ends_with(".json") || e.name.ends_with(".parquet")))
+    }
+}
+
+fn is_no_table(e: &DeltaTableError) -> bool {
+    // The library reports a missing log in several ways, by code path.
+    matches!(
+        e,
+        DeltaTableError::NotATable(_)
+            | DeltaTableError::InvalidTableLocation(_)
+            | DeltaTableError::ObjectStore { .. }
+            | DeltaTableError::Kernel { .. }
+            | DeltaTableError::KernelError(_)
+            | DeltaTableError::Generic(_)
+            | DeltaTableError::InvalidVersion(_)
+    )
+}
+
+impl TableVersion {
+    fn new(table: Table, delta: DeltaTable) -> Result<Self> {
+        let state = delta.snapshot().map_err(StoreError::delta(&table))?;
+        // The store's safety rests on the log remembering every operation.
+        const FORGETS: &str = "delta.setTransactionRetentionDuration";
+        if state.metadata().configuration().contains_key(FORGETS) {
+            return Err(StoreError::UnsafeProperty { table: table.to_string(), property: FORGETS.to_string() });
+        }
+        #[allow(deprecated, reason = "no other call tells the tags of a file")]
+        let mut files: Vec<_> = state.log_data().iter().map(|view| DataFile::from_add(view.add_action())).collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let version = state.version();
+        let columns = schema::columns(&state.snapshot().arrow_schema());
+        Ok(TableVersion { table, version, files, columns, delta })
+    }
+
+    /// Number of the operation that made this or an earlier version last; read from the snapshot that a commit would
+    /// be made on.
+    pub async fn operation(&self) -> Result<u64> {
+        let state = self.delta.snapshot().map_err(StoreError::delta(&self.table))?;
+        let log = self.delta.log_store();
+        let version = state.transaction_version(log.as_ref(), APP_ID).await.map_err(StoreError::delta(&self.table))?;
+        Ok(version.unwrap_or(0).max(0) as u64)
+    }
+
+    /// The file, relative to the store.
+    pub fn full_path(&self, file: &DataFile) -> String {
+        format!("{}/{}", layout::table(&self.table), file.path)
+    }
+}

@@ -1,0 +1,270 @@
+//! Live records merged with what is sealed of the same runs: the one piece that reading and sealing share, so that both
+//! give the same answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::RecordBatch;
+
+use super::cut::{Cut, GoalEntry, resolve_experiment};
+use super::error::{Result, StoreError};
+use super::live::Live;
+use super::sealed;
+use super::snapshot::Snapshot;
+use crate::model::{ExperimentId, ExperimentState, GoalState, RunId, RunState, Status};
+use crate::schema::wide::KeyCounts;
+use crate::schema::{MetricBuilder, Row, RunContext, RunTables, SeriesRow, Table};
+
+/// Experiment of a run whose beginning nobody has seen.
+pub const NAMELESS: &str = "default";
+
+/// A run after the merge.
+#[derive(Debug)]
+pub struct MergedRun {
+    /// Its state; filed under month and experiment.
+    pub state: RunState,
+    /// Its state as it is sealed; `None` for a new run.
+    pub sealed: Option<RunState>,
+    /// The status to show.
+    pub status: Status,
+}
+
+impl MergedRun {
+    /// Its experiment.
+    pub fn experiment_id(&self) -> &ExperimentId {
+        self.state.experiment_id().expect("a merged run is filed")
+    }
+}
+
+/// What a set of live records makes of the store.
+#[derive(Debug)]
+pub struct Merged {
+    /// Runs that the records touch.
+    pub runs: BTreeMap<RunId, MergedRun>,
+    /// All experiments.
+    pub experiments: BTreeMap<String, ExperimentState>,
+    /// All goals.
+    pub goals: Vec<GoalEntry>,
+}
+
+/// Merges live records, and the runs in `extra`, with the sealed state.
+///
+/// `alive` names the writers that are alive: a run that has not ended and none of whose writers is alive has crashed.
+pub async fn merge(snapshot: &Snapshot, extra: &BTreeSet<RunId>, alive: &BTreeSet<String>) -> Result<Merged> {
+    let (cut, live) = (snapshot.cut(), snapshot.live());
+    let (experiments, goals, started) = experiments(cut, live);
+    let touched: BTreeSet<RunId> = live.states.keys().chain(extra).cloned().collect();
+    let mut sealed = sealed::states(snapshot, &touched).await?;
+    let mut runs = BTreeMap::new();
+    for run in touched {
+        let old = sealed.remove(&run);
+        let mut state = old.clone().unwrap_or_else(|| RunState::new(run.clone()));
+        if let Some(new) = live.states.get(&run) {
+            state.merge(new.clone());
+        }
+        let experiment = started.get(&run).cloned().unwrap_or_else(|| resolve_experiment(&experiments, NAMELESS));
+        state.file_under(experiment);
+        let status = match state.status() {
+            Status::Running if !state.writers().any(|w| alive.contains(&w.to_string())) => Status::Crashed,
+            status => status,
+        };
+        runs.insert(run, MergedRun { state, sealed: old, status });
+    }
+    let mut merged = Merged { runs, experiments, goals };
+    let nameless = resolve_experiment(&merged.experiments, NAMELESS);
+    if let Some(created) =
+        merged.runs.values().filter(|r| *r.experiment_id() == nameless).map(|r| r.state.start_time()).min()
+    {
+        let fresh = || ExperimentState::new(nameless.clone(), NAMELESS, created);
+        merged.experiments.entry(nameless.to_string()).or_insert_with(fresh);
+    }
+    Ok(merged)
+}
+
+/// Applies what the records say of experiments, in the order of writing: a name means whoever has it at that moment.
+fn experiments(
+    cut: &Cut,
+    live: &Live,
+) -> (BTreeMap<String, ExperimentState>, Vec<GoalEntry>, BTreeMap<RunId, ExperimentId>) {
+    enum Event<'a> {
+        Start(&'a RunId, &'a str),
+        Edit(&'a crate::model::ExperimentEdit),
+        Goal(&'a crate::model::MetricGoal),
+    }
+    let mut events = Vec::new();
+    for (run, state) in &live.states {
+        if let Some((version, name)) = state.started_in() {
+            events.push((version, Event::Start(run, name)));
+        }
+    }
+    events.extend(live.experiments.iter().map(|(version, edit)| (*version, Event::Edit(edit))));
+    events.extend(live.goals.iter().map(|(version, goal)| (*version, Event::Goal(goal))));
+    events.sort_by_key(|(version, _)| *version);
+
+    let mut all = cut.experiments.clone();
+    let mut goals: BTreeMap<(String, String), GoalState> =
+        cut.goals.iter().map(|g| ((g.experiment_id.clone(), g.state.goal.key.clone()), g.state.clone())).collect();
+    let mut started = BTreeMap::new();
+    for (version, event) in events {
+        let name = match &event {
+            Event::Start(_, name) => name,
+            Event::Edit(edit) => edit.experiment.as_str(),
+            Event::Goal(goal) => goal.experiment.as_str(),
+        };
+        let id = resolve_experiment(&all, name);
+        let state =
+            all.entry(id.to_string()).or_insert_with(|| ExperimentState::new(id.clone(), name, version.time));
+        match event {
+            Event::Start(run, _) => {
+                started.insert(run.clone(), id);
+            }
+            Event::Edit(edit) => state.apply(version, edit.clone()),
+            Event::Goal(goal) => {
+                let place = (id.to_string(), goal.key.clone());
+                if goals.get(&place).is_none_or(|old| old.version <= version) {
+                    goals.insert(place, GoalState { version, goal: goal.clone() });
+                }
+            }
+        }
+    }
+    let goals = goals.into_iter().map(|((experiment_id, _), state)| GoalEntry { experiment_id, state }).collect();
+    (all, goals, started)
+}
+
+/// Adds all rows of a run to `tables`.
+pub fn push_rows(
+    tables: &mut RunTables,
+    run: &MergedRun,
+    experiments: &BTreeMap<String, ExperimentState>,
+    hidden: Vec<u8>,
+) {
+    let experiment = experiments.get(run.experiment_id().as_str());
+    let is_repeat_key = |key: &str| match experiment {
+        Some(experiment) => experiment.is_repeat_key(key),
+        None => matches!(key, "seed" | "fold"),
+    };
+    let context =
+        RunContext { experiment_id: run.experiment_id().as_str(), status: run.status, is_repeat_key: &is_repeat_key };
+    tables.push(&run.state, &context, hidden);
+}
+
+/// The live rows that stand beside the sealed ones, and which sealed rows they stand for.
+#[derive(Debug, Default)]
+pub struct Overlay {
+    /// Rows by table.
+    pub batches: BTreeMap<Table, Vec<RecordBatch>>,
+    /// Runs whose sealed rows of run state do not count: `batches` holds them anew.
+    pub replaced: BTreeSet<RunId>,
+    /// Keys of the structs of runs: of sealed and live rows, each run once.
+    pub keys: KeyCounts,
+    /// Runs that SQL does not show.
+    pub hidden_runs: BTreeSet<String>,
+    /// Ids of experiments that SQL does not show.
+    pub hidden_experiments: BTreeSet<String>,
+    /// All experiments, by id.
+    pub experiments: BTreeMap<String, ExperimentState>,
+    /// All goals.
+    pub goals: Vec<GoalEntry>,
+}
+
+/// Makes the overlay of a snapshot.
+pub async fn overlay(snapshot: &Snapshot, extra: &BTreeSet<RunId>, alive: &BTreeSet<String>) -> Result<Overlay> {
+    let cut = snapshot.cut();
+    let mut hidden_runs: BTreeSet<String> = cut.hidden_runs.iter().cloned().collect();
+    let mut keys = sealed::keys(snapshot).await?;
+    let mut batches = BTreeMap::new();
+    let mut replaced = BTreeSet::new();
+    let merged = merge(snapshot, extra, alive).await?;
+    let mut tables = RunTables::default();
+    for (id, run) in &merged.runs {
+        if let Some(old) = &run.sealed {
+            keys.remove_run(old);
+            replaced.insert(id.clone());
+        }
+        keys.add_run(&run.state);
+        if run.state.is_deleted() {
+            hidden_runs.insert(id.to_string());
+        } else {
+            hidden_runs.remove(id.as_str());
+            push_rows(&mut tables, run, &merged.experiments, Vec::new());
+        }
+    }
+    keys.prune();
+    for (table, batch) in tables.finish().0 {
+        batches.insert(table, vec![batch]);
+    }
+    for (table, rows) in appended(snapshot.live(), &merged)? {
+        batches.insert(table, rows.into_values().flatten().collect());
+    }
+    let hidden_experiments =
+        merged.experiments.values().filter(|e| e.is_deleted()).map(|e| e.id.to_string()).collect();
+    Ok(Overlay {
+        batches,
+        replaced,
+        keys,
+        hidden_runs,
+        hidden_experiments,
+        experiments: merged.experiments,
+        goals: merged.goals,
+    })
+}
+
+/// Rows per batch of points: bounds the memory of one sorted file.
+const POINTS: usize = 4 << 20;
+
+/// The rows of the tables that only grow, by table and month.
+pub fn appended(live: &Live, merged: &Merged) -> Result<BTreeMap<Table, BTreeMap<crate::model::Month, Vec<RecordBatch>>>> {
+    let mut tables: BTreeMap<Table, BTreeMap<_, Vec<RecordBatch>>> = BTreeMap::new();
+    let filed = |run: &RunId| merged.runs.get(run).map(|r| (r.state.month(), r.experiment_id().as_str()));
+
+    let by_number: Vec<_> = live.runs.iter().map(filed).collect();
+    let mut metrics: BTreeMap<_, (MetricBuilder, Vec<RecordBatch>)> = BTreeMap::new();
+    for point in &live.points {
+        let Some((month, experiment)) = by_number[point.run as usize] else { continue };
+        let (builder, done) = metrics.entry(month).or_default();
+        builder.push(
+            live.runs[point.run as usize].as_str(),
+            experiment,
+            &live.names[point.key as usize],
+            live.context(point),
+            point.step,
+            point.time,
+            point.value,
+        );
+        if builder.len() >= POINTS {
+            done.push(builder.finish());
+        }
+    }
+    for (month, (mut builder, mut done)) in metrics {
+        if !builder.is_empty() {
+            done.push(builder.finish());
+        }
+        tables.entry(Table::Metrics).or_default().insert(month, done);
+    }
+
+    let mut series: BTreeMap<_, Vec<SeriesRow>> = BTreeMap::new();
+    for (run, point) in &live.series {
+        let Some((month, experiment)) = filed(run) else { continue };
+        series.entry(month).or_default().push(SeriesRow {
+            run_id: run.to_string(),
+            experiment_id: experiment.to_string(),
+            key: point.key.clone(),
+            step: point.step.whole(),
+            x: point.step.fraction(),
+            time: point.time,
+            kind: point.kind.as_str().to_string(),
+            payload: point.payload.clone(),
+        });
+    }
+    for (month, rows) in series {
+        tables.entry(Table::Series).or_default().insert(month, vec![SeriesRow::to_batch(rows)]);
+    }
+
+    for (run, rows) in &live.frames {
+        let Some((month, experiment)) = filed(run) else { continue };
+        let table = Table::Frame(rows.name.clone());
+        let batch = super::frame::decode(run.as_str(), experiment, &rows.ipc).map_err(StoreError::arrow(&table))?;
+        tables.entry(table).or_default().entry(month).or_default().push(batch);
+    }
+    Ok(tables)
+}
+

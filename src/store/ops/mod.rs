@@ -1,0 +1,140 @@
+//! Changes of the sealed store. Each is one numbered operation that may be repeated at any point:
+//!
+//! 1. a batch file claims the number and says what is to be done;
+//! 2. each table gets one commit that carries the number, `runs` last;
+//! 3. the cut makes it the state of the store;
+//! 4. what it made superfluous is removed.
+//!
+//! Whoever finds a batch without its cut finishes it first. A lock saves work; nothing rests on it.
+
+mod compact;
+mod gc;
+mod purge;
+mod rows;
+mod seal;
+
+use std::collections::BTreeMap;
+
+use super::cut::{Batch, Cut, FORMAT, Work};
+use super::delta::Tables;
+use super::error::{Result, StoreError};
+use super::layout;
+use crate::model::{Micros, Status, WriterId};
+use crate::schema::Table;
+
+pub use compact::{CompactReport, compact};
+pub use gc::{GcOptions, GcReport, gc};
+pub use seal::{SealReport, seal};
+
+/// Commits of a table between two Delta checkpoints.
+const CHECKPOINT_EVERY: u64 = 25;
+/// How often another sealer may be first before we give up.
+const ATTEMPTS: u32 = 1000;
+
+/// Finishes the operation that some process began and did not end; `true` when there was one.
+pub async fn finish_begun(tables: &Tables) -> Result<bool> {
+    let cut = Cut::newest(tables.io.as_ref())?;
+    match Batch::read(tables.io.as_ref(), cut.n + 1)? {
+        Some(batch) => apply(tables, &cut, &batch).await.map(|_| true),
+        None => Ok(false),
+    }
+}
+
+/// Claims the next number for the work that `plan` makes of the newest cut, and does it. `None`: there is nothing to do.
+async fn run<F>(tables: &Tables, mut plan: F) -> Result<Option<(Batch, Cut)>>
+where
+    F: AsyncFnMut(&Cut) -> Result<Option<Work>>,
+{
+    let io = tables.io.as_ref();
+    for _ in 0..ATTEMPTS {
+        if finish_begun(tables).await? {
+            continue;
+        }
+        let cut = Cut::newest(io)?;
+        let Some(work) = plan(&cut).await? else { return Ok(None) };
+        let time = Micros::now().max(Micros(cut.time.0 + 1));
+        let batch = Batch { format: FORMAT, n: cut.n + 1, time, work };
+        // The newest cut may have moved on since it was read: a batch for a number that is done would never be looked at
+        // again, and its segments would seem claimed. Numbers are only ever claimed once, so this is seen here.
+        if !batch.create(io)? {
+            continue;
+        }
+        let next = apply(tables, &cut, &batch).await?;
+        return Ok(Some((batch, next)));
+    }
+    Err(StoreError::Busy { attempts: ATTEMPTS })
+}
+
+/// Does what a batch says and makes its cut. Safe to repeat, and to do beside others who do the same.
+async fn apply(tables: &Tables, cut: &Cut, batch: &Batch) -> Result<Cut> {
+    let io = tables.io.as_ref();
+    let next = match &batch.work {
+        Work::Seal { segments, alive } => seal::apply(tables, cut, batch, segments, alive).await,
+        Work::Compact { swaps } => compact::apply(tables, cut, batch, swaps).await,
+        Work::Purge { runs, experiments } => purge::apply(tables, cut, batch, runs, experiments).await,
+    };
+    let next = match next {
+        Ok(next) => next,
+        // Another process was faster and has removed what we were reading.
+        Err(e) => match Cut::newest(io)? {
+            newest if newest.n >= batch.n => return Cut::read(io, batch.n),
+            _ => return Err(e),
+        },
+    };
+    next.create(io)?;
+    if let Work::Seal { segments, .. } = &batch.work {
+        seal::remove_absorbed(tables, segments)?;
+    }
+    checkpoint(tables, cut, &next).await;
+    Ok(next)
+}
+
+/// The next cut, before an operation fills in what it changed.
+fn next_cut(cut: &Cut, batch: &Batch) -> Cut {
+    let mut next = cut.clone();
+    next.n = batch.n;
+    next.time = batch.time;
+    next.operation = batch.work.name().to_string();
+    next
+}
+
+/// The versions of all tables after operation `n` when it is known to have committed everywhere.
+async fn versions_after(tables: &Tables, cut: &Cut, touched: &[Table]) -> Result<BTreeMap<String, u64>> {
+    let mut versions = cut.tables.clone();
+    for table in touched {
+        if let Some(version) = tables.open(table, None).await? {
+            versions.insert(table.to_string(), version.version);
+        }
+    }
+    Ok(versions)
+}
+
+/// Checkpoints are a step of their own, after the cut; a missing one costs time, never rows.
+async fn checkpoint(tables: &Tables, before: &Cut, after: &Cut) {
+    for (name, version) in &after.tables {
+        let old = before.tables.get(name).copied().unwrap_or(0);
+        if version / CHECKPOINT_EVERY > old / CHECKPOINT_EVERY
+            && let Some(table) = Table::parse(name)
+        {
+            let _ = tables.checkpoint(&table).await;
+        }
+    }
+}
+
+/// Tables of frames on disk, sealed or not.
+fn frames_on_disk(tables: &Tables) -> Result<Vec<Table>> {
+    let entries = tables.io.list(layout::FRAMES).map_err(StoreError::io(layout::FRAMES))?;
+    Ok(entries.iter().filter(|e| e.is_dir).filter_map(|e| layout::frame_of(&e.name)).collect())
+}
+
+/// Whether a run's rows may move out of the small file of runs that have not ended.
+fn is_settled(status: Status, last_seen: Micros, now: Micros) -> bool {
+    // A crashed run may be taken up again; after a day that is an edit like any other.
+    const DAY: i64 = 24 * 3600 * 1_000_000;
+    status.is_final() || status == Status::Crashed && now.0 - last_seen.0 > DAY
+}
+
+/// The writer of a mark.
+fn writer_of(name: &str) -> Result<WriterId> {
+    WriterId::parse(name).ok_or_else(|| StoreError::damaged(layout::CUTS, format!("a mark names the writer '{name}'")))
+}

@@ -1,0 +1,301 @@
+//! How the rows of an operation get into a table: added, replaced by run, or replaced as a whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{concat_batches, filter_record_batch};
+
+use crate::model::{Micros, Month, RunId};
+use crate::schema::Table;
+use crate::schema::wide::KeyCounts;
+use crate::store::cut::Batch;
+use crate::store::delta::{Change, DataFile, TableVersion, Tables, write_file};
+use crate::store::error::{Result, StoreError};
+use crate::store::merge::Merged;
+use crate::store::{frame, layout, sealed};
+
+/// Rows with the file that they belong into.
+pub struct Placed {
+    /// Partition.
+    pub month: Month,
+    /// Whether it is the small file of runs that have not ended.
+    pub open: bool,
+    /// The rows.
+    pub rows: RecordBatch,
+    /// Keys of their structs, for `runs`.
+    pub counts: Option<KeyCounts>,
+}
+
+/// Adds rows to a table that only grows.
+pub async fn append(
+    tables: &Tables,
+    table: &Table,
+    n: u64,
+    time: Micros,
+    months: &BTreeMap<Month, Vec<RecordBatch>>,
+) -> Result<Option<u64>> {
+    if !matches!(table, Table::Frame(_)) {
+        return tables.commit(table, n, time, async |_| super::seal::add_files(tables, table, n, months).await).await;
+    }
+    tables
+        .commit(table, n, time, async |base| {
+            let mut columns = base.map(|b| Arc::clone(&b.columns));
+            for rows in months.values().flatten() {
+                columns = Some(match columns {
+                    Some(columns) => frame::union(&columns, &rows.schema()),
+                    None => rows.schema(),
+                });
+            }
+            let Some(columns) = columns else { return Ok(Change::default()) };
+            let mut files = BTreeMap::new();
+            for (month, batches) in months {
+                let conformed: Vec<_> = batches
+                    .iter()
+                    .map(|rows| frame::conform(rows, &columns))
+                    .collect::<Result<_, _>>()
+                    .map_err(StoreError::arrow(table))?;
+                let rows = concat_batches(&columns, &conformed).map_err(StoreError::arrow(table))?;
+                files.insert(*month, vec![rows]);
+            }
+            let mut change = Change { data_change: true, ..Change::default() };
+            // Delta cannot change the type of a column under its files: those that hold the old type are written anew.
+            if let Some(base) = base
+                && retyped(base, &columns)
+            {
+                for file in &base.files {
+                    let old = read_file(tables, base, file)?;
+                    let rows = frame::conform(&old, &columns).map_err(StoreError::arrow(table))?;
+                    change.remove.push(file.path.clone());
+                    change.add.push(write_file(tables.io.as_ref(), table, file.month, n, false, &rows, None)?);
+                }
+            }
+            change.add.extend(super::seal::add_files(tables, table, n, &files).await?.add);
+            if base.is_none_or(|b| b.columns != columns) {
+                change.columns = Some(columns);
+            }
+            Ok(change)
+        })
+        .await
+}
+
+fn retyped(base: &TableVersion, columns: &arrow::datatypes::SchemaRef) -> bool {
+    base.columns.fields().iter().any(|old| columns.field_with_name(old.name()).is_ok_and(|new| new.data_type() != old.data_type()))
+}
+
+/// Puts these rows in the place of all there are.
+pub async fn replace_all(
+    tables: &Tables,
+    table: &Table,
+    n: u64,
+    time: Micros,
+    rows: &RecordBatch,
+) -> Result<Option<u64>> {
+    tables
+        .commit(table, n, time, async |base| {
+            let remove = base.map(|b| b.files.iter().map(|f| f.path.clone()).collect()).unwrap_or_default();
+            let file = write_file(tables.io.as_ref(), table, None, n, false, rows, None)?;
+            Ok(Change { remove, add: vec![file], columns: None, data_change: true })
+        })
+        .await
+}
+
+/// Puts rows of runs in the place of their old ones: the small file is replaced as a whole, of the others those that
+/// hold one of the runs in `moved` are written anew without them.
+pub async fn replace_runs(
+    tables: &Tables,
+    table: &Table,
+    batch: &Batch,
+    moved: &BTreeSet<RunId>,
+    rows: &[Placed],
+    merged: &Merged,
+) -> Result<Option<u64>> {
+    tables
+        .commit(table, batch.n, batch.time, async |base| {
+            let mut change = Change { data_change: true, ..Change::default() };
+            // New rows of ended runs join the rest of a file that has to be written anyway.
+            let mut rest: BTreeMap<Month, Vec<(RecordBatch, Option<KeyCounts>)>> = BTreeMap::new();
+            for file in base.map(|b| b.files.as_slice()).unwrap_or_default() {
+                let base = base.expect("its files were just looked at");
+                if file.open {
+                    change.remove.push(file.path.clone());
+                } else if sealed::may_hold_any(file, moved) {
+                    let old = read_file(tables, base, file)?;
+                    let kept = without(&old, |id| moved.contains(id)).map_err(StoreError::arrow(table))?;
+                    if kept.num_rows() == old.num_rows() {
+                        continue;
+                    }
+                    change.remove.push(file.path.clone());
+                    let counts = (*table == Table::Runs).then(|| kept_counts(tables, base, file, &old, merged)).transpose()?;
+                    if kept.num_rows() > 0 {
+                        let month = file.month.or_else(|| rows.first().map(|r| r.month));
+                        let month = month.ok_or_else(|| StoreError::damaged(&file.path, "has no month"))?;
+                        rest.entry(month).or_default().push((kept, counts));
+                    }
+                }
+            }
+            for placed in rows {
+                let mut parts = vec![(placed.rows.clone(), placed.counts.clone())];
+                if !placed.open {
+                    parts.extend(rest.remove(&placed.month).unwrap_or_default());
+                }
+                change.add.push(write_parts(tables, table, placed.month, batch.n, placed.open, parts)?);
+            }
+            for (month, parts) in rest {
+                change.add.push(write_parts(tables, table, month, batch.n, false, parts)?);
+            }
+            Ok(change)
+        })
+        .await
+}
+
+fn write_parts(
+    tables: &Tables,
+    table: &Table,
+    month: Month,
+    n: u64,
+    open: bool,
+    parts: Vec<(RecordBatch, Option<KeyCounts>)>,
+) -> Result<crate::store::delta::NewFile> {
+    let mut counts: Option<KeyCounts> = None;
+    for part in parts.iter().filter_map(|(_, c)| c.as_ref()) {
+        counts.get_or_insert_default().merge(part);
+    }
+    if let Some(counts) = &mut counts {
+        counts.prune();
+    }
+    let rows: Vec<_> = parts.into_iter().map(|(rows, _)| rows).collect();
+    let rows = unite(&rows).map_err(StoreError::arrow(table))?;
+    write_file(tables.io.as_ref(), table, Some(month), n, open, &rows, counts.as_ref())
+}
+
+/// Rows of files one after the other; structs get the leaves of both.
+pub fn unite(parts: &[RecordBatch]) -> Result<RecordBatch, arrow::error::ArrowError> {
+    if let [only] = parts {
+        return Ok(only.clone());
+    }
+    let schema = parts.iter().skip(1).fold(parts[0].schema(), |schema, part| union_leaves(&schema, &part.schema()));
+    let conformed: Vec<_> = parts.iter().map(|part| conform(part, &schema)).collect::<Result<_, _>>()?;
+    concat_batches(&schema, &conformed)
+}
+
+fn union_leaves(a: &arrow::datatypes::SchemaRef, b: &arrow::datatypes::SchemaRef) -> arrow::datatypes::SchemaRef {
+    use arrow::datatypes::{DataType, Field, Schema};
+    let mut fields: Vec<Field> = a.fields().iter().map(|f| f.as_ref().clone()).collect();
+    for new in b.fields() {
+        let Some(old) = fields.iter_mut().find(|f| f.name() == new.name()) else {
+            fields.push(new.as_ref().clone());
+            continue;
+        };
+        if let (DataType::Struct(mine), DataType::Struct(others)) = (old.data_type(), new.data_type()) {
+            let known: BTreeSet<_> = mine.iter().map(|f| f.name().clone()).collect();
+            let mut leaves: Vec<_> = mine.iter().cloned().collect();
+            leaves.extend(others.iter().filter(|f| !known.contains(f.name())).cloned());
+            *old = Field::new(old.name(), DataType::Struct(leaves.into()), true);
+        }
+    }
+    Arc::new(Schema::new(fields))
+}
+
+fn conform(
+    rows: &RecordBatch,
+    schema: &arrow::datatypes::SchemaRef,
+) -> Result<RecordBatch, arrow::error::ArrowError> {
+    use arrow::array::{ArrayRef, StructArray, new_null_array};
+    use arrow::datatypes::DataType;
+    let columns = schema.fields().iter().map(|field| -> Result<ArrayRef, _> {
+        let Some(found) = rows.column_by_name(field.name()) else {
+            return Ok(new_null_array(field.data_type(), rows.num_rows()));
+        };
+        match field.data_type() {
+            DataType::Struct(leaves) => {
+                let old = found.as_struct();
+                let by_name: std::collections::HashMap<_, _> =
+                    old.fields().iter().zip(old.columns()).map(|(f, c)| (f.name().as_str(), c)).collect();
+                let arrays = leaves
+                    .iter()
+                    .map(|leaf| match by_name.get(leaf.name().as_str()) {
+                        Some(array) => Arc::clone(array),
+                        None => new_null_array(leaf.data_type(), rows.num_rows()),
+                    })
+                    .collect();
+                let array = StructArray::try_new(leaves.clone(), arrays, old.nulls().cloned())?;
+                Ok(Arc::new(array))
+            }
+            _ => Ok(Arc::clone(found)),
+        }
+    });
+    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
+}
+
+/// All rows of a data file, with all its columns, hidden ones too.
+pub fn read_file(tables: &Tables, version: &TableVersion, file: &DataFile) -> Result<RecordBatch> {
+    let path = version.full_path(file);
+    let bytes = tables.io.read(&path).map_err(StoreError::io(&path))?;
+    let read = || -> parquet::errors::Result<RecordBatch> {
+        let builder = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+        let schema = Arc::clone(builder.schema());
+        let batches = builder.with_batch_size(64 * 1024).build()?.collect::<Result<Vec<_>, _>>()?;
+        Ok(concat_batches(&schema, &batches)?)
+    };
+    let rows = read().map_err(StoreError::parquet(&path))?;
+    plain(&rows).map_err(StoreError::arrow(&version.table))
+}
+
+/// Rows with the string types of our own files.
+fn plain(rows: &RecordBatch) -> Result<RecordBatch, arrow::error::ArrowError> {
+    use arrow::datatypes::{DataType, Field, Schema};
+    let mut fields = Vec::new();
+    let mut columns = Vec::new();
+    for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
+        let target = match field.data_type() {
+            DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
+            DataType::LargeBinary | DataType::BinaryView => DataType::Binary,
+            other => other.clone(),
+        };
+        columns.push(arrow::compute::cast(column, &target)?);
+        fields.push(Field::new(field.name(), target, true));
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+/// Rows of other runs than those that `gone` names.
+pub fn without(rows: &RecordBatch, gone: impl Fn(&RunId) -> bool) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let ids = rows.column_by_name("run_id").expect("every table of runs has the column").as_string::<i32>();
+    let mut last: Option<(&str, bool)> = None;
+    let keep: BooleanArray = (0..ids.len())
+        .map(|i| {
+            let id = ids.value(i);
+            // Rows of a run often follow each other.
+            let keep = match last {
+                Some((same, keep)) if same == id => keep,
+                _ => !RunId::parse(id).is_ok_and(|id| gone(&id)),
+            };
+            last = Some((id, keep));
+            Some(keep)
+        })
+        .collect();
+    filter_record_batch(rows, &keep)
+}
+
+/// The counts of a file of `runs` without those of its runs that are merged.
+fn kept_counts(
+    tables: &Tables,
+    version: &TableVersion,
+    file: &DataFile,
+    old: &RecordBatch,
+    merged: &Merged,
+) -> Result<KeyCounts> {
+    let path = format!("{}/{}", layout::table(&version.table), layout::key_counts(&file.path));
+    let bytes = tables.io.read(&path).map_err(StoreError::io(&path))?;
+    let mut counts: KeyCounts =
+        serde_json::from_slice(&bytes).map_err(|e| StoreError::damaged(&path, format!("cannot be read: {e}")))?;
+    let ids = old.column_by_name("run_id").expect("every table of runs has the column").as_string::<i32>();
+    for id in ids.iter().flatten() {
+        if let Some(state) = RunId::parse(id).ok().and_then(|id| merged.runs.get(&id)).and_then(|r| r.sealed.as_ref()) {
+            counts.remove_run(state);
+        }
+    }
+    counts.prune();
+    Ok(counts)
+}

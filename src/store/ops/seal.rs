@@ -1,0 +1,330 @@
+//! Sealing: records of segments become rows of tables.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::rows::{self, Placed};
+use super::{Tables, frames_on_disk, is_settled, next_cut, versions_after};
+use crate::model::{ExperimentState, Month, RunId, Status};
+use crate::schema::{ExperimentRow, MetricDefRow, Row, RunTables, Table};
+use crate::store::cut::{Batch, BatchSegment, Cut, GoalEntry, Mark, OpenRun, Work, run_ids};
+use crate::store::delta::{Change, write_file};
+use crate::store::error::{Result, StoreError};
+use crate::store::live::{self, Live};
+use crate::store::merge::{self, Merged};
+use crate::store::sealed;
+use crate::store::segment;
+use crate::store::snapshot::Snapshot;
+
+/// What a call of `seal` did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SealReport {
+    /// Operations.
+    pub operations: u64,
+    /// Records that became rows.
+    pub records: u64,
+    /// Bytes of segments that were absorbed.
+    pub bytes: u64,
+    /// Segments with damage, which keep what lies after it: path and what is wrong.
+    pub damaged: Vec<(String, String)>,
+}
+
+/// Bytes of segments in one operation: bounds its memory.
+const BYTES_PER_OPERATION: u64 = 192 << 20;
+
+/// Seals everything that is live, in as many operations as it takes.
+pub async fn seal(tables: &Tables) -> Result<SealReport> {
+    let mut report = SealReport::default();
+    super::finish_begun(tables).await?;
+    loop {
+        let mut records = 0;
+        let mut damaged = Vec::new();
+        let done = super::run(tables, async |cut| {
+            let (work, found, bad) = plan(tables, cut)?;
+            (records, damaged) = (found, bad);
+            Ok(work)
+        })
+        .await?;
+        report.damaged = damaged;
+        let Some((batch, _)) = done else { return Ok(report) };
+        report.operations += 1;
+        report.records += records;
+        if let Work::Seal { segments, .. } = &batch.work {
+            report.bytes += segments.iter().map(|s| s.to - s.from).sum::<u64>();
+        }
+    }
+}
+
+/// The parts of segments that the next operation absorbs. `None`: there is nothing to absorb and nothing to remove.
+fn plan(tables: &Tables, cut: &Cut) -> Result<(Option<Work>, u64, Vec<(String, String)>)> {
+    let io = tables.io.as_ref();
+    let mut segments = Vec::new();
+    let (mut records, mut bytes) = (0, 0);
+    let mut damaged = Vec::new();
+    let found = live::find(io, cut, &live::names(io)?)?;
+    let alive: BTreeSet<String> = found.iter().filter(|f| f.alive).map(|f| f.writer.to_string()).collect();
+    // A writer's segments in their order, so that its mark never passes one that was left out.
+    let mut stopped = BTreeSet::new();
+    for found in &found {
+        if found.from == u64::MAX {
+            // Sealed as a whole and still there: a sealer died before it removed it.
+            let _ = io.remove(&found.path);
+            continue;
+        }
+        if bytes >= BYTES_PER_OPERATION || stopped.contains(&found.writer) {
+            stopped.insert(found.writer);
+            continue;
+        }
+        let content = match io.read(&found.path) {
+            Ok(content) => content,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(StoreError::io(&found.path)(e)),
+        };
+        let scan = segment::scan(&content, found.from, |_| ());
+        if let Some(damage) = &scan.damage {
+            damaged.push((found.path.clone(), damage.to_string()));
+            stopped.insert(found.writer);
+        }
+        let later = segments_after(&found.path, &found.writer.to_string(), &live::names(io)?);
+        // A torn tail of a dead writer holds nothing that `log` returned for.
+        let closed = scan.damage.is_none() && (later || !found.alive);
+        let to = scan.end.max(found.from);
+        if to == found.from && !closed {
+            continue;
+        }
+        records += scan.records;
+        bytes += to - found.from;
+        segments.push(BatchSegment {
+            writer: found.writer.to_string(),
+            number: found.number,
+            from: found.from,
+            to,
+            digest: blake3::hash(&content[found.from as usize..to as usize]).to_hex().to_string(),
+            closed,
+        });
+    }
+    if segments.is_empty() {
+        return Ok((None, 0, damaged));
+    }
+    Ok((Some(Work::Seal { segments, alive: alive.into_iter().collect() }), records, damaged))
+}
+
+/// Whether the writer has begun a later segment: then it writes to this one no more.
+fn segments_after(path: &str, writer: &str, names: &[crate::store::io::Entry]) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    names.iter().any(|e| e.name.as_str() > name && e.name.starts_with(writer))
+}
+
+/// Does the operation.
+pub(super) async fn apply(
+    tables: &Tables,
+    cut: &Cut,
+    batch: &Batch,
+    segments: &[BatchSegment],
+    alive: &[String],
+) -> Result<Cut> {
+    let n = batch.n;
+    let mut next = next_cut(cut, batch);
+    mark(&mut next, batch, segments);
+
+    // `runs` is committed last: when it holds the operation, all tables do.
+    if let Some(runs) = tables.open(&Table::Runs, None).await?
+        && runs.operation().await? >= n
+    {
+        let mut all = Table::FIXED.to_vec();
+        all.extend(frames_on_disk(tables)?);
+        next.tables = versions_after(tables, cut, &all).await?;
+        let live = read_segments(tables, cut, segments)?;
+        let snapshot = Snapshot::of(tables.clone(), cut.clone(), live, Vec::new(), None);
+        let merged = merge::merge(&snapshot, &alive_changes(cut, alive), &alive.iter().cloned().collect()).await?;
+        finish_cut(&mut next, &merged, batch);
+        return Ok(next);
+    }
+
+    let live = read_segments(tables, cut, segments)?;
+    let alive: BTreeSet<String> = alive.iter().cloned().collect();
+    // All runs that have not ended are written anew, and with them the few whose status changed by itself.
+    let open: BTreeSet<RunId> = cut.open_runs.iter().filter_map(|open| RunId::parse(&open.run).ok()).collect();
+    let snapshot = Snapshot::of(tables.clone(), cut.clone(), live, Vec::new(), None);
+    let mut extra = open;
+    if let Some(runs) = snapshot.table(&Table::Runs).await? {
+        for file in runs.files.iter().filter(|f| !f.ours) {
+            extra.extend(sealed::file_runs(&snapshot, &runs, file).await?);
+        }
+    }
+    let merged = merge::merge(&snapshot, &extra, &alive).await?;
+    let appended = merge::appended(snapshot.live(), &merged)?;
+
+    for (table, months) in appended {
+        let version = rows::append(tables, &table, n, batch.time, &months).await?;
+        next.tables.extend(version.map(|v| (table.to_string(), v)));
+    }
+    experiments(tables, &mut next, &merged, batch, cut).await?;
+    run_state(tables, &mut next, &merged, batch).await?;
+    finish_cut(&mut next, &merged, batch);
+    Ok(next)
+}
+
+fn alive_changes(cut: &Cut, _alive: &[String]) -> BTreeSet<RunId> {
+    cut.open_runs.iter().filter_map(|open| RunId::parse(&open.run).ok()).collect()
+}
+
+fn mark(next: &mut Cut, batch: &Batch, segments: &[BatchSegment]) {
+    for s in segments {
+        // A closed segment is done as a whole; so a record that turns up behind it later is not looked for.
+        let mark = Mark { segment: s.number, offset: s.to, time: batch.time };
+        let old = next.marks.insert(s.writer.clone(), mark);
+        if let Some(old) = old.filter(|old| old.segment > s.number) {
+            next.marks.insert(s.writer.clone(), old);
+        }
+    }
+    // Ids of writers hold the time of their making; segments of a local store do not come back once removed. A day is
+    // far longer than a reader may hold a list of names.
+    const DAY: i64 = 24 * 3600 * 1_000_000;
+    next.marks.retain(|_, mark| batch.time.0 - mark.time.0 < DAY);
+}
+
+/// Reads what the batch names, and nothing else.
+fn read_segments(tables: &Tables, cut: &Cut, segments: &[BatchSegment]) -> Result<Live> {
+    let mut live = Live::default();
+    for s in segments {
+        let path = s.path()?;
+        let content = tables.io.read_range(&path, 0..s.to).map_err(StoreError::io(&path))?;
+        if blake3::hash(&content[s.from as usize..]).to_hex().as_str() != s.digest {
+            return Err(StoreError::damaged(path, "has changed since the operation that absorbs it was begun"));
+        }
+        segment::scan(&content, s.from, |record| live.add(record));
+    }
+    live.drop_runs(&run_ids(&cut.purged_runs).into_iter().collect());
+    Ok(live)
+}
+
+/// Removes the files of segments that are sealed as a whole.
+pub(super) fn remove_absorbed(tables: &Tables, segments: &[BatchSegment]) -> Result<()> {
+    for s in segments.iter().filter(|s| s.closed) {
+        let path = s.path()?;
+        match tables.io.stat(&path) {
+            // Its writer was taken for dead and was not: what it wrote since stays, and is sealed later.
+            Ok(stat) if stat.len > s.to && grew_by_records(tables, &path, s.to)? => {}
+            Ok(_) => match tables.io.remove(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(StoreError::io(path)(e)),
+                _ => {}
+            },
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(StoreError::io(path)(e)),
+        }
+    }
+    Ok(())
+}
+
+fn grew_by_records(tables: &Tables, path: &str, to: u64) -> Result<bool> {
+    let content = tables.io.read(path).map_err(StoreError::io(path))?;
+    let scan = segment::scan(&content, to, |_| ());
+    Ok(scan.records > 0 || scan.damage.is_some())
+}
+
+/// The two small tables of experiments are written anew when they change.
+async fn experiments(tables: &Tables, next: &mut Cut, merged: &Merged, batch: &Batch, cut: &Cut) -> Result<()> {
+    if merged.experiments != cut.experiments {
+        let rows = ExperimentRow::to_batch(merged.experiments.values().map(ExperimentRow::new));
+        let version = rows::replace_all(tables, &Table::Experiments, batch.n, batch.time, &rows).await?;
+        next.tables.extend(version.map(|v| (Table::Experiments.to_string(), v)));
+    }
+    if merged.goals != cut.goals {
+        let rows = MetricDefRow::to_batch(merged.goals.iter().map(goal_row));
+        let version = rows::replace_all(tables, &Table::MetricDefs, batch.n, batch.time, &rows).await?;
+        next.tables.extend(version.map(|v| (Table::MetricDefs.to_string(), v)));
+    }
+    Ok(())
+}
+
+/// The row of a goal.
+pub(crate) fn goal_row(entry: &GoalEntry) -> MetricDefRow {
+    let goal = &entry.state.goal;
+    MetricDefRow {
+        experiment_id: entry.experiment_id.clone(),
+        key: goal.key.clone(),
+        goal: goal.goal.as_str().to_string(),
+        source: goal.source.clone(),
+        unit: goal.unit.clone(),
+        description: goal.description.clone(),
+    }
+}
+
+/// Puts the rows of all merged runs in the place of their old ones.
+async fn run_state(tables: &Tables, next: &mut Cut, merged: &Merged, batch: &Batch) -> Result<()> {
+    if merged.runs.is_empty() {
+        return Ok(());
+    }
+    let mut placed: BTreeMap<(Month, bool), RunTables> = BTreeMap::new();
+    for run in merged.runs.values() {
+        let open = !is_settled(run.status, run.state.last_seen(), batch.time);
+        let rows = placed.entry((run.state.month(), open)).or_default();
+        merge::push_rows(rows, run, &merged.experiments, sealed::hidden(&run.state, open));
+    }
+    // Only ended runs that were sealed before have rows outside the small files, which are replaced anyway.
+    let moved: BTreeSet<RunId> = merged.runs.iter().filter(|(_, r)| r.sealed.is_some()).map(|(id, _)| id.clone()).collect();
+    let mut by_table: BTreeMap<Table, Vec<Placed>> = BTreeMap::new();
+    for ((month, open), rows) in placed {
+        let (batches, counts) = rows.finish();
+        for (table, rows) in batches {
+            let counts = (table == Table::Runs).then(|| counts.clone());
+            by_table.entry(table).or_default().push(Placed { month, open, rows, counts });
+        }
+    }
+    for table in Table::RUN_STATE {
+        let rows = by_table.remove(&table).unwrap_or_default();
+        let version = rows::replace_runs(tables, &table, batch, &moved, &rows, merged).await?;
+        next.tables.extend(version.map(|v| (table.to_string(), v)));
+    }
+    Ok(())
+}
+
+/// What the cut knows of runs and experiments.
+fn finish_cut(next: &mut Cut, merged: &Merged, batch: &Batch) {
+    next.experiments = merged.experiments.clone();
+    next.goals = merged.goals.clone();
+    next.hidden_experiments =
+        merged.experiments.values().filter(|e: &&ExperimentState| e.is_deleted()).map(|e| e.id.to_string()).collect();
+    let mut hidden: BTreeSet<String> = next.hidden_runs.drain(..).collect();
+    let mut open: BTreeMap<String, OpenRun> = next.open_runs.drain(..).map(|o| (o.run.clone(), o)).collect();
+    for (id, run) in &merged.runs {
+        if run.state.is_deleted() {
+            hidden.insert(id.to_string());
+        } else {
+            hidden.remove(id.as_str());
+        }
+        if is_settled(run.status, run.state.last_seen(), batch.time) {
+            open.remove(id.as_str());
+        } else {
+            let status: Status = run.status;
+            open.insert(
+                id.to_string(),
+                OpenRun {
+                    run: id.to_string(),
+                    experiment_id: run.experiment_id().to_string(),
+                    month: run.state.month(),
+                    status,
+                    writers: run.state.writers().map(|w| w.to_string()).collect(),
+                },
+            );
+        }
+    }
+    next.hidden_runs = hidden.into_iter().collect();
+    next.open_runs = open.into_values().collect();
+}
+
+/// Writes one file per batch of rows and adds them.
+pub(super) async fn add_files(
+    tables: &Tables,
+    table: &Table,
+    n: u64,
+    months: &BTreeMap<Month, Vec<arrow::array::RecordBatch>>,
+) -> Result<Change> {
+    let mut change = Change { data_change: true, ..Change::default() };
+    for (month, batches) in months {
+        for rows in batches {
+            change.add.push(write_file(tables.io.as_ref(), table, Some(*month), n, false, rows, None)?);
+        }
+    }
+    Ok(change)
+}

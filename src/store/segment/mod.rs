@@ -1,0 +1,16 @@
+//! Live files: what training processes append to and everybody may read.
+//!
+//! ```text
+//! segment = magic, header frame, record frame, record frame, ...
+//! frame   = length of payload (u32 LE), CRC32C of kind and payload (u32 LE), kind (u8), payload
+//! ```
+//!
+//! Payloads are postcard. A frame that was written in part ends the segment; anything else that does not check is damage.
+
+mod frame;
+mod reader;
+mod writer;
+
+pub use frame::{FORMAT, Header};
+pub use reader::{Damage, Scan, SegmentRecord, read_header, scan};
+pub use writer::{AbsorbedUpTo, Durability, SegmentWriter, WriteFailure, WriterOptions, host};

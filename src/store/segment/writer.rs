@@ -1,0 +1,393 @@
+//! Appending records: written through on every call, synced by a plain thread, no async runtime.
+//!
+//! When `log` returns, the death of the process loses nothing. When `flush` returns, and at the latest one second after
+//! `log`, a power cut loses nothing either.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::frame::{self, FORMAT, Header};
+use crate::model::{Micros, Record, WriterId};
+use crate::store::io::{Append, Io};
+use crate::store::layout;
+
+/// What `log` waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// The record is with the operating system: the death of the process loses nothing.
+    #[default]
+    Buffered,
+    /// The record is on disk: a power cut loses nothing either.
+    Synced,
+}
+
+/// Records that could not be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteFailure {
+    /// The segment.
+    pub path: String,
+    /// What the system said.
+    pub message: String,
+    /// Kind of the error.
+    pub kind: io::ErrorKind,
+    /// Records dropped so far.
+    pub dropped: u64,
+}
+
+impl fmt::Display for WriteFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({} records dropped)", self.path, self.message, self.dropped)
+    }
+}
+
+/// Called once per outage, from the logging call or the sync thread.
+pub type FailureHook = Arc<dyn Fn(&WriteFailure) + Send + Sync>;
+
+/// How a writer behaves.
+#[derive(Clone)]
+pub struct WriterOptions {
+    /// Whether a failed write is an error of the logging call. By default it is counted, told to `on_failure` once, and
+    /// reported by `flush` and `finish`, so that it never stops a training script.
+    pub strict: bool,
+    /// Told of the first failure of an outage.
+    pub on_failure: Option<FailureHook>,
+    /// Size at which a segment is closed and the next begun, in bytes.
+    pub segment_bytes: u64,
+    /// Longest time from `log` to the sync.
+    pub sync_within: Duration,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        WriterOptions {
+            strict: false,
+            on_failure: None,
+            segment_bytes: 32 << 20,
+            sync_within: Duration::from_millis(500),
+        }
+    }
+}
+
+impl fmt::Debug for WriterOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriterOptions")
+            .field("strict", &self.strict)
+            .field("segment_bytes", &self.segment_bytes)
+            .field("sync_within", &self.sync_within)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Says up to which byte a segment was sealed; asked when a writer finds that its file was taken from it.
+pub type AbsorbedUpTo = Arc<dyn Fn(WriterId, u32) -> io::Result<Option<u64>> + Send + Sync>;
+
+/// Appends records to segments of its own. Cheap to share; a forked child becomes a writer of its own.
+pub struct SegmentWriter {
+    root: Process,
+    setup: Setup,
+}
+
+#[derive(Clone)]
+struct Setup {
+    io: Arc<dyn Io>,
+    options: WriterOptions,
+    absorbed: AbsorbedUpTo,
+}
+
+/// The writer of one process. A child finds another pid and goes to `child`: it must not touch the parent's mutex, which
+/// some thread of the parent may have held at the fork.
+struct Process {
+    pid: u32,
+    shared: Arc<Shared>,
+    child: OnceLock<Box<Process>>,
+}
+
+struct Shared {
+    setup: Setup,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    writer: Option<WriterId>,
+    segment: Option<Segment>,
+    next_number: u32,
+    sequence: u64,
+    last_time: Micros,
+    buffer: Vec<u8>,
+    failure: Option<WriteFailure>,
+    sync_thread: bool,
+    closed: bool,
+}
+
+#[derive(Clone)]
+struct Segment {
+    path: String,
+    number: u32,
+    file: Arc<dyn Append>,
+    len: u64,
+    synced: u64,
+    // Offset of the first record and its sequence; what lies before it is the header.
+    first_sequence: u64,
+}
+
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+impl SegmentWriter {
+    /// A writer into this store. No file is made before the first record.
+    pub fn new(io: Arc<dyn Io>, options: WriterOptions, absorbed: AbsorbedUpTo) -> Self {
+        let setup = Setup { io, options, absorbed };
+        SegmentWriter { root: Process::new(&setup), setup }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        let pid = std::process::id();
+        let mut process = &self.root;
+        while process.pid != pid {
+            process = process.child.get_or_init(|| Box::new(Process::new(&self.setup)));
+        }
+        &process.shared
+    }
+
+    /// Appends a record. `Ok(false)`: it could not be written and was counted as dropped.
+    pub fn log(&self, record: &Record, durability: Durability) -> io::Result<bool> {
+        let shared = self.shared();
+        let mut state = shared.lock();
+        if !state.sync_thread {
+            shared.start_sync_thread(&mut state)?;
+        }
+        let result = shared.append(&mut state, record);
+        match result {
+            Ok(()) => {
+                shared.changed.notify_one();
+                if durability == Durability::Synced {
+                    shared.sync(state)?;
+                }
+                Ok(true)
+            }
+            Err(e) => {
+                shared.failed(&mut state, &e, 1);
+                if self.setup.options.strict { Err(e) } else { Ok(false) }
+            }
+        }
+    }
+
+    /// Waits until everything logged so far survives a power cut. Fails with what was dropped since the last report.
+    pub fn flush(&self) -> Result<(), WriteFailure> {
+        let shared = self.shared();
+        let mut state = shared.lock();
+        if let Err(e) = shared.heal(&mut state) {
+            shared.failed(&mut state, &e, 0);
+        }
+        if let Err(e) = shared.sync(state) {
+            let mut state = shared.lock();
+            shared.failed(&mut state, &e, 0);
+        }
+        match shared.lock().failure.take() {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+
+    /// Syncs and ends the present segment, so that it may be sealed and removed; the next record begins another.
+    pub fn rotate(&self) -> Result<(), WriteFailure> {
+        let result = self.flush();
+        self.shared().lock().segment = None;
+        result
+    }
+
+    /// The id of this process's writer, once it has written.
+    pub fn id(&self) -> Option<WriterId> {
+        self.shared().lock().writer
+    }
+}
+
+impl Process {
+    fn new(setup: &Setup) -> Self {
+        let shared = Shared { setup: setup.clone(), state: Mutex::default(), changed: Condvar::new() };
+        Process { pid: std::process::id(), shared: Arc::new(shared), child: OnceLock::new() }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.pid == std::process::id() {
+            let mut state = self.shared.lock();
+            state.closed = true;
+            // The last records need no other sync than the one every record gets; the thread ends after it.
+            let _ = self.shared.sync(state);
+            self.shared.changed.notify_all();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock was held left whole records behind: what is written is written.
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn append(&self, state: &mut State, record: &Record) -> io::Result<()> {
+        if state.segment.as_ref().is_some_and(|s| s.len >= self.setup.options.segment_bytes) {
+            if let Some(full) = &state.segment {
+                full.file.sync()?;
+            }
+            state.segment = None;
+        }
+        if state.segment.is_none() {
+            self.begin_segment(state, &[])?;
+        }
+        let time = Micros::now().max(state.last_time);
+        let mut buffer = std::mem::take(&mut state.buffer);
+        buffer.clear();
+        frame::encode_record(&mut buffer, time, record);
+        let segment = state.segment.as_mut().expect("one was begun above");
+        let written = segment.file.write(&buffer);
+        if written.is_ok() {
+            segment.len += buffer.len() as u64;
+            state.sequence += 1;
+            state.last_time = time;
+        }
+        // One huge record should not hold its memory for ever.
+        if buffer.capacity() <= 1 << 20 {
+            state.buffer = buffer;
+        }
+        written
+    }
+
+    /// Begins the next segment with these record frames already in it.
+    fn begin_segment(&self, state: &mut State, frames: &[u8]) -> io::Result<()> {
+        let writer = *state.writer.get_or_insert_with(WriterId::generate);
+        let number = state.next_number;
+        let first_sequence = match frames {
+            [] => state.sequence,
+            _ => state.sequence - count_frames(frames),
+        };
+        let mut head = frame::encode_header(&Header {
+            format: FORMAT,
+            writer,
+            number,
+            first_sequence,
+            host: host(),
+            pid: std::process::id(),
+            started: Micros::now(),
+        });
+        head.extend_from_slice(frames);
+        let path = layout::segment(writer, number);
+        let file: Arc<dyn Append> = self.setup.io.append(&path, &head)?.into();
+        let len = head.len() as u64;
+        state.next_number += 1;
+        state.segment = Some(Segment { path, number, file, len, synced: len, first_sequence });
+        Ok(())
+    }
+
+    /// Looks whether the file was taken for abandoned and sealed; what the seal did not cover is logged again.
+    fn heal(&self, state: &mut State) -> io::Result<()> {
+        let Some(segment) = state.segment.clone() else { return Ok(()) };
+        if segment.file.is_linked()? {
+            return Ok(());
+        }
+        let writer = state.writer.expect("a segment has a writer");
+        // Nothing known of it: the file was removed by hand, and all of it is logged again.
+        let covered = (self.setup.absorbed)(writer, segment.number)?.unwrap_or(0);
+        let bytes = segment.file.read_from(0)?;
+        let (_, first) = frame::decode_header(&bytes).map_err(io::Error::other)?;
+        let from = covered.max(first as u64).min(segment.len) as usize;
+        self.begin_segment(state, &bytes[from..segment.len as usize])
+    }
+
+    /// Syncs what was written; the lock is not held meanwhile.
+    fn sync(&self, state: MutexGuard<'_, State>) -> io::Result<()> {
+        let Some(segment) = state.segment.clone().filter(|s| s.synced < s.len) else { return Ok(()) };
+        drop(state);
+        let result = segment.file.sync();
+        let mut state = self.lock();
+        if let Some(present) = state.segment.as_mut().filter(|s| s.path == segment.path) {
+            match &result {
+                Ok(()) => present.synced = present.synced.max(segment.len),
+                // What a failed sync left in the cache is unknown, and a second one may lie: nothing more goes there.
+                Err(_) => state.segment = None,
+            }
+        }
+        result
+    }
+
+    fn failed(&self, state: &mut State, error: &io::Error, dropped: u64) {
+        let first = state.failure.is_none();
+        let path = state.segment.as_ref().map_or_else(|| layout::LIVE.to_string(), |s| s.path.clone());
+        let failure = state.failure.get_or_insert_with(|| WriteFailure {
+            path,
+            message: error.to_string(),
+            kind: error.kind(),
+            dropped: 0,
+        });
+        failure.dropped += dropped;
+        if first && let Some(hook) = &self.setup.options.on_failure {
+            hook(failure);
+        }
+    }
+
+    fn start_sync_thread(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
+        let weak = Arc::downgrade(self);
+        let pause = self.setup.options.sync_within;
+        std::thread::Builder::new().name("runlake-sync".into()).spawn(move || {
+            let mut beat = Instant::now();
+            while let Some(shared) = weak.upgrade() {
+                let state = shared.lock();
+                if state.closed {
+                    return;
+                }
+                let idle = state.segment.as_ref().is_none_or(|s| s.synced >= s.len);
+                if idle {
+                    let waited = shared.changed.wait_timeout(state, HEARTBEAT.min(Duration::from_secs(5)));
+                    drop(waited);
+                } else {
+                    drop(state);
+                }
+                shared.tick(&mut beat);
+                drop(shared);
+                std::thread::sleep(pause / 2);
+            }
+        })?;
+        state.sync_thread = true;
+        Ok(())
+    }
+
+    fn tick(&self, beat: &mut Instant) {
+        let mut state = self.lock();
+        if let Err(e) = self.heal(&mut state) {
+            self.failed(&mut state, &e, 0);
+        }
+        if beat.elapsed() >= HEARTBEAT {
+            *beat = Instant::now();
+            if let Some(segment) = &state.segment {
+                // A missed beat is no failure: only other hosts look at it.
+                let _ = segment.file.touch();
+            }
+        }
+        if let Err(e) = self.sync(state) {
+            let mut state = self.lock();
+            self.failed(&mut state, &e, 0);
+        }
+    }
+}
+
+fn count_frames(mut bytes: &[u8]) -> u64 {
+    let mut n = 0;
+    while let Ok(frame) = frame::decode(bytes) {
+        bytes = &bytes[frame.len..];
+        n += 1;
+    }
+    n
+}
+
+/// Name of this machine.
+pub fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! One consistent state of the store for reading: a cut, and the records that are not sealed yet.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, OnceCell};
+
+use super::cut::{Cut, OpenRun, run_ids};
+use super::delta::{TableVersion, Tables};
+use super::error::{Result, StoreError};
+use super::live::{self, Found, Live};
+use super::merge::{self, Overlay};
+use super::sealed;
+use super::segment::Damage;
+use crate::model::{Micros, RunId, Status};
+use crate::schema::Table;
+
+/// How often a reader starts again when segments vanish under it.
+const ATTEMPTS: u32 = 50;
+
+/// One consistent state of a store. Tables open at first use, at the versions of the cut.
+#[derive(Debug)]
+pub struct Snapshot {
+    tables: Tables,
+    cut: Cut,
+    live: Live,
+    segments: Vec<Found>,
+    /// `None` for a state of the past, of which nobody knows who was alive.
+    alive: Option<BTreeSet<String>>,
+    overlay: OnceCell<Overlay>,
+    opened: Mutex<HashMap<Table, Option<Arc<TableVersion>>>>,
+}
+
+/// A segment that could not be read to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedSegment {
+    /// The file, relative to the store.
+    pub path: String,
+    /// What is wrong with it, and where.
+    pub damage: Damage,
+}
+
+impl Snapshot {
+    /// Reads the newest state with what is live.
+    pub(super) fn newest(tables: Tables) -> Result<Snapshot> {
+        let io = Arc::clone(&tables.io);
+        'again: for _ in 0..ATTEMPTS {
+            // The segments are listed before the cut is read: one that is sealed in between is skipped by its mark, one
+            // that is removed in between makes us start again. The other order would miss rows.
+            let names = live::names(io.as_ref())?;
+            let cut = Cut::newest(io.as_ref())?;
+            let mut segments = live::find(io.as_ref(), &cut, &names)?;
+            let mut live = Live::default();
+            for found in &mut segments {
+                if live::read(io.as_ref(), found, &mut live)?.is_none() {
+                    continue 'again;
+                }
+            }
+            live.drop_runs(&run_ids(&cut.purged_runs).into_iter().collect());
+            let alive = segments.iter().filter(|f| f.alive).map(|f| f.writer.to_string()).collect();
+            return Ok(Snapshot::of(tables, cut, live, segments, Some(alive)));
+        }
+        Err(StoreError::Busy { attempts: ATTEMPTS })
+    }
+
+    /// Reads the state as of a time: sealed rows only, by the times that the cuts recorded.
+    pub(super) fn as_of(tables: Tables, time: Micros) -> Result<Snapshot> {
+        let cut = Cut::as_of(tables.io.as_ref(), time)?;
+        Ok(Snapshot::of(tables, cut, Live::default(), Vec::new(), None))
+    }
+
+    pub(super) fn of(
+        tables: Tables,
+        cut: Cut,
+        live: Live,
+        segments: Vec<Found>,
+        alive: Option<BTreeSet<String>>,
+    ) -> Snapshot {
+        Snapshot { tables, cut, live, segments, alive, overlay: OnceCell::new(), opened: Mutex::default() }
+    }
+
+    /// The sealed state.
+    pub fn cut(&self) -> &Cut {
+        &self.cut
+    }
+
+    /// The records that are not sealed.
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// The segments they came from.
+    pub fn segments(&self) -> &[Found] {
+        &self.segments
+    }
+
+    /// The tables of the store, at any version.
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// Segments that could not be read to their end; what is before the damage counts.
+    pub fn damaged(&self) -> Vec<DamagedSegment> {
+        let damaged = self.segments.iter().filter_map(|f| Some((f.path.clone(), f.damage.clone()?)));
+        damaged.map(|(path, damage)| DamagedSegment { path, damage }).collect()
+    }
+
+    /// A table at the version of the cut; `None` when it did not exist then.
+    pub async fn table(&self, table: &Table) -> Result<Option<Arc<TableVersion>>> {
+        let mut opened = self.opened.lock().await;
+        if let Some(found) = opened.get(table) {
+            return Ok(found.clone());
+        }
+        let version = match self.cut.tables.get(&table.to_string()) {
+            Some(&version) => self.tables.open(table, Some(version)).await?.map(Arc::new),
+            None => None,
+        };
+        opened.insert(table.clone(), version.clone());
+        Ok(version)
+    }
+
+    /// Names of the frames that there are.
+    pub fn frames(&self) -> BTreeSet<String> {
+        let sealed = self.cut.tables.keys().filter_map(|name| match Table::parse(name) {
+            Some(Table::Frame(name)) => Some(name),
+            _ => None,
+        });
+        sealed.chain(self.live.frames.iter().map(|(_, rows)| rows.name.clone())).collect()
+    }
+
+    /// The live rows, merged with what is sealed of the same runs.
+    pub async fn overlay(&self) -> Result<&Overlay> {
+        self.overlay
+            .get_or_try_init(async || {
+                let extra = self.changed_without_record().await?;
+                let none = BTreeSet::new();
+                merge::overlay(self, &extra, self.alive.as_ref().unwrap_or(&none)).await
+            })
+            .await
+    }
+
+    /// Runs whose sealed rows do not say what is true now though no record touches them: their writer died or came back
+    /// since, or another engine rewrote their file and lost the structs.
+    async fn changed_without_record(&self) -> Result<BTreeSet<RunId>> {
+        let mut runs = BTreeSet::new();
+        if let Some(alive) = &self.alive {
+            let changed = self.cut.open_runs.iter().filter(|open| shown_status(open, alive) != open.status);
+            runs.extend(changed.filter_map(|open| RunId::parse(&open.run).ok()));
+        }
+        if let Some(table) = self.table(&Table::Runs).await? {
+            for file in table.files.iter().filter(|f| !f.ours) {
+                runs.extend(sealed::file_runs(self, &table, file).await?);
+            }
+        }
+        Ok(runs)
+    }
+}
+
+/// The status to show of a sealed run that has not ended.
+fn shown_status(open: &OpenRun, alive: &BTreeSet<String>) -> Status {
+    match open.status {
+        Status::Running | Status::Crashed => {
+            if open.writers.iter().any(|w| alive.contains(w)) { Status::Running } else { Status::Crashed }
+        }
+        other => other,
+    }
+}
