@@ -274,9 +274,9 @@ impl RunState {
         &self.run
     }
 
-    /// The month that it is filed under, for life.
+    /// The month that it is filed under, for life: that of its start, as it was known at its first seal.
     pub fn month(&self) -> Month {
-        self.filed.as_ref().map_or_else(|| self.first_seen.month(), |(month, _)| *month)
+        self.filed.as_ref().map_or_else(|| self.start_time().month(), |(month, _)| *month)
     }
 
     /// The experiment that it is filed under, for life; `None` before its first seal.
@@ -287,7 +287,7 @@ impl RunState {
     /// Settles month and experiment, at the first seal.
     pub fn file_under(&mut self, experiment: ExperimentId) {
         if self.filed.is_none() {
-            self.filed = Some((self.first_seen.month(), experiment));
+            self.filed = Some((self.start_time().month(), experiment));
         }
     }
 

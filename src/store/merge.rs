@@ -81,7 +81,7 @@ pub async fn merge(snapshot: &Snapshot, extra: &BTreeSet<RunId>, alive: &BTreeSe
 }
 
 /// Applies what the records say of experiments, in the order of writing: a name means whoever has it at that moment.
-fn experiments(
+pub fn experiments(
     cut: &Cut,
     live: &Live,
 ) -> (BTreeMap<String, ExperimentState>, Vec<GoalEntry>, BTreeMap<RunId, ExperimentId>) {

@@ -1,8 +1,313 @@
-pub mod cut;
-pub mod delta;
-pub mod error;
+//! The store: a folder of live segments, Delta tables and cuts. Writing needs no async runtime; reading and sealing do.
+
+mod artifact;
+
+pub(crate) mod cut;
+pub(crate) mod delta;
+mod error;
+pub(crate) mod frame;
+
 pub mod io;
-pub mod layout;
-pub mod live;
-pub mod object;
-pub mod segment;
+pub(crate) mod layout;
+pub(crate) mod live;
+pub(crate) mod merge;
+mod object;
+pub mod ops;
+mod run;
+pub(crate) mod sealed;
+pub(crate) mod segment;
+pub(crate) mod snapshot;
+
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ExperimentEdit, Goal, MetricGoal, Micros, Record, RunId};
+use cut::Cut;
+use delta::Tables;
+use io::{Io, LocalIo};
+use segment::SegmentWriter;
+use snapshot::Snapshot;
+
+pub use artifact::ArtifactReader;
+pub use error::{Result, StoreError};
+pub use run::{Metrics, Run, RunOptions};
+pub use segment::{Durability, WriteFailure, WriterOptions};
+
+/// Version of the layout of a store.
+const FORMAT: u32 = 1;
+
+/// A store of runs. Cheap to clone; the clones share one writer.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    place: String,
+    id: String,
+    tables: Tables,
+    writer: SegmentWriter,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    format: u32,
+    id: String,
+    created: String,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("place", &self.inner.place).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Makes a store in a folder that is empty or does not exist.
+    ///
+    /// # Errors
+    /// [`StoreError::StoreExists`], [`StoreError::NotEmpty`], or an I/O error.
+    pub fn create(path: impl AsRef<Path>) -> Result<Store> {
+        let place = path.as_ref().display().to_string();
+        Self::create_at(Arc::new(LocalIo::new(path.as_ref())), place)?;
+        Self::open(path)
+    }
+
+    /// Opens the store in a folder.
+    ///
+    /// # Errors
+    /// [`StoreError::NotAStore`], [`StoreError::NewerFormat`], [`StoreError::Damaged`], or an I/O error.
+    pub fn open(path: impl AsRef<Path>) -> Result<Store> {
+        Self::open_with(path, WriterOptions::default())
+    }
+
+    /// Opens the store in a folder, with a writer that behaves as told.
+    pub fn open_with(path: impl AsRef<Path>, options: WriterOptions) -> Result<Store> {
+        let place = path.as_ref().display().to_string();
+        Self::open_at(Arc::new(LocalIo::new(path.as_ref())), place, options)
+    }
+
+    /// Makes a store behind any file operations; `place` names it in errors.
+    pub fn create_at(io: Arc<dyn Io>, place: String) -> Result<()> {
+        let entries = io.list("").map_err(StoreError::io(&place))?;
+        if entries.iter().any(|e| e.name == layout::MANIFEST) {
+            return Err(StoreError::StoreExists { path: place });
+        }
+        if !entries.is_empty() {
+            return Err(StoreError::NotEmpty { path: place });
+        }
+        let id = uuid::Uuid::now_v7().simple().to_string();
+        let manifest = Manifest { format: FORMAT, id, created: Micros::now().to_string() };
+        let text = serde_json::to_string_pretty(&manifest).expect("plain data is JSON");
+        match io.create(layout::MANIFEST, &[text.as_bytes(), b"\n"]) {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Err(StoreError::StoreExists { path: place }),
+            other => other.map_err(StoreError::io(layout::MANIFEST)),
+        }
+    }
+
+    /// Opens a store behind any file operations; `place` names it in errors.
+    pub fn open_at(io: Arc<dyn Io>, place: String, options: WriterOptions) -> Result<Store> {
+        let bytes = match io.read(layout::MANIFEST) {
+            Ok(bytes) => bytes,
+            Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+                return Err(StoreError::NotAStore { path: place });
+            }
+            Err(e) => return Err(StoreError::io(format!("{place}/{}", layout::MANIFEST))(e)),
+        };
+        let manifest: Manifest = serde_json::from_slice(&bytes)
+            .map_err(|e| StoreError::damaged(layout::MANIFEST, format!("cannot be read: {e}")))?;
+        if manifest.format > FORMAT {
+            return Err(StoreError::NewerFormat {
+                what: format!("the store '{place}'"),
+                found: manifest.format,
+                known: FORMAT,
+            });
+        }
+        let asked = Arc::clone(&io);
+        let absorbed = move |writer, number| match Cut::newest(asked.as_ref()) {
+            Ok(cut) => Ok(cut.live_from(writer, number)),
+            Err(StoreError::Io { source, .. }) => Err(source),
+            Err(e) => Err(std::io::Error::other(e.to_string())),
+        };
+        let writer = SegmentWriter::new(Arc::clone(&io), options, Arc::new(absorbed));
+        Ok(Store { inner: Arc::new(Inner { place, id: manifest.id, tables: Tables::new(io), writer }) })
+    }
+
+    /// Where the store is, as it was given.
+    pub fn place(&self) -> &str {
+        &self.inner.place
+    }
+
+    /// The id that the store got when it was made.
+    pub fn id(&self) -> &str {
+        &self.inner.id
+    }
+
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.inner.tables
+    }
+
+    pub(crate) fn io(&self) -> &dyn Io {
+        self.inner.tables.io.as_ref()
+    }
+
+    /// One consistent state, sealed and live.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot> {
+        Snapshot::newest(self.inner.tables.clone())
+    }
+
+    /// The sealed state as of a time.
+    pub(crate) fn snapshot_as_of(&self, time: Micros) -> Result<Snapshot> {
+        Snapshot::as_of(self.inner.tables.clone(), time)
+    }
+
+    /// Begins a run. On return the death of this process does not lose it.
+    pub fn start_run(&self, options: RunOptions) -> Result<Run> {
+        Run::start(self.clone(), options)
+    }
+
+    /// Takes part in a run that another process began, or one that has ended (to add tags, say). It does not start
+    /// again: for that, call [`Store::start_run`] with its id.
+    ///
+    /// Whether the run exists is not looked up here, since that may need the sealed tables: see
+    /// [`crate::Session::resolve_run`]. Records of a run that nobody began are kept, in the experiment `default`.
+    pub fn attach(&self, run: RunId) -> Result<Run> {
+        Run::attach(self.clone(), run)
+    }
+
+    /// Appends a record. An error only for a strict writer.
+    pub(crate) fn log(&self, record: &Record, durability: Durability) -> Result<bool> {
+        let written = self.inner.writer.log(record, durability);
+        written.map_err(StoreError::io(layout::LIVE))
+    }
+
+    /// Waits until everything this process logged survives a power cut.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] with the number of records dropped since the last report.
+    pub fn flush(&self) -> Result<()> {
+        Ok(self.inner.writer.flush()?)
+    }
+
+    /// Like [`Store::flush`], and ends the present segment, so that sealing can remove it.
+    pub fn close_segment(&self) -> Result<()> {
+        Ok(self.inner.writer.rotate()?)
+    }
+
+    /// Declares which way a metric of an experiment gets better.
+    pub fn set_goal(&self, experiment: &str, key: &str, goal: Goal) -> Result<()> {
+        self.declare_goal(MetricGoal {
+            experiment: experiment.to_string(),
+            key: key.to_string(),
+            goal,
+            source: "declared".to_string(),
+            unit: None,
+            description: None,
+        })
+    }
+
+    /// Declares everything that is known of a metric's goal.
+    pub fn declare_goal(&self, goal: MetricGoal) -> Result<()> {
+        run::check_experiment(&goal.experiment)?;
+        run::check_key("metric", &goal.key)?;
+        self.log(&Record::Goal(goal), Durability::Buffered).map(|_| ())
+    }
+
+    /// Changes facts about an experiment; a new one is made.
+    pub fn edit_experiment(&self, edit: ExperimentEdit) -> Result<()> {
+        run::check_experiment(&edit.experiment)?;
+        if let Some(name) = &edit.rename {
+            run::check_experiment(name)?;
+        }
+        self.log(&Record::Experiment(edit), Durability::Buffered).map(|_| ())
+    }
+
+    fn existing_experiment(&self, name: &str) -> Result<()> {
+        match self.snapshot()?.experiment_names().iter().any(|e| e == name) {
+            true => Ok(()),
+            false => Err(StoreError::ExperimentNotFound { experiment: name.to_string() }),
+        }
+    }
+
+    fn edit_existing(&self, name: &str, change: impl FnOnce(&mut ExperimentEdit)) -> Result<()> {
+        self.existing_experiment(name)?;
+        let mut edit = ExperimentEdit {
+            experiment: name.to_string(),
+            set: Vec::new(),
+            remove: Vec::new(),
+            repeat_keys: None,
+            deleted: None,
+            rename: None,
+        };
+        change(&mut edit);
+        self.edit_experiment(edit)?;
+        self.flush()
+    }
+
+    /// Gives an experiment another name; its runs follow.
+    ///
+    /// # Errors
+    /// [`StoreError::ExperimentNotFound`], [`StoreError::ExperimentExists`].
+    pub fn rename_experiment(&self, from: &str, to: &str) -> Result<()> {
+        if self.existing_experiment(to).is_ok() {
+            return Err(StoreError::ExperimentExists { experiment: to.to_string() });
+        }
+        self.edit_existing(from, |edit| edit.rename = Some(to.to_string()))
+    }
+
+    /// Hides an experiment with all its runs, until it is restored or [`Store::gc`] reclaims it.
+    pub fn delete_experiment(&self, name: &str) -> Result<()> {
+        self.edit_existing(name, |edit| edit.deleted = Some(true))
+    }
+
+    /// Shows a deleted experiment again.
+    pub fn restore_experiment(&self, name: &str) -> Result<()> {
+        self.edit_existing(name, |edit| edit.deleted = Some(false))
+    }
+
+    /// Hides a run, until it is restored or [`Store::gc`] reclaims it.
+    pub fn delete_run(&self, run: &RunId) -> Result<()> {
+        self.log(&Record::Delete { run: run.clone() }, Durability::Synced).map(|_| ())
+    }
+
+    /// Shows a deleted run again.
+    pub fn restore_run(&self, run: &RunId) -> Result<()> {
+        self.log(&Record::Restore { run: run.clone() }, Durability::Synced).map(|_| ())
+    }
+
+    /// Moves everything that is live into the tables.
+    pub async fn seal(&self) -> Result<ops::SealReport> {
+        let lock = self.io().lock(layout::SEAL_LOCK, true).map_err(StoreError::io(layout::SEAL_LOCK))?;
+        let report = ops::seal(self.tables()).await;
+        drop(lock);
+        report
+    }
+
+    /// Seals when much is live (32 MiB) and nobody else does; readers decode what is live each time.
+    pub async fn seal_if_large(&self) -> Result<Option<ops::SealReport>> {
+        const LARGE: u64 = 32 << 20;
+        let cut = Cut::newest(self.io())?;
+        let found = live::find(self.io(), &cut, &live::names(self.io())?)?;
+        let live: u64 = found.iter().map(|f| f.len.saturating_sub(f.from)).sum();
+        if live < LARGE {
+            return Ok(None);
+        }
+        match self.io().lock(layout::SEAL_LOCK, false).map_err(StoreError::io(layout::SEAL_LOCK))? {
+            Some(_lock) => ops::seal(self.tables()).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Joins small files, where at least this many lie in one partition of a table (2: wherever possible).
+    pub async fn compact(&self, at_least: usize) -> Result<ops::CompactReport> {
+        ops::compact(self.tables(), at_least).await
+    }
+
+    /// Removes deleted runs for good, and states of the past that are older than the retention.
+    pub async fn gc(&self, options: ops::GcOptions) -> Result<ops::GcReport> {
+        ops::gc(self.tables(), options).await
+    }
+}

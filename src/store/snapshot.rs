@@ -119,6 +119,11 @@ impl Snapshot {
         Ok(version)
     }
 
+    /// Names of all experiments, deleted ones too.
+    pub fn experiment_names(&self) -> Vec<String> {
+        merge::experiments(&self.cut, &self.live).0.values().map(|e| e.name().to_string()).collect()
+    }
+
     /// Names of the frames that there are.
     pub fn frames(&self) -> BTreeSet<String> {
         let sealed = self.cut.tables.keys().filter_map(|name| match Table::parse(name) {
@@ -147,6 +152,13 @@ impl Snapshot {
             let changed = self.cut.open_runs.iter().filter(|open| shown_status(open, alive) != open.status);
             runs.extend(changed.filter_map(|open| RunId::parse(&open.run).ok()));
         }
+        runs.extend(self.foreign_runs().await?);
+        Ok(runs)
+    }
+
+    /// Runs whose row lies in a file that another engine wrote, without the structs.
+    pub(super) async fn foreign_runs(&self) -> Result<BTreeSet<RunId>> {
+        let mut runs = BTreeSet::new();
         if let Some(table) = self.table(&Table::Runs).await? {
             for file in table.files.iter().filter(|f| !f.ours) {
                 runs.extend(sealed::file_runs(self, &table, file).await?);

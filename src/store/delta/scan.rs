@@ -1,7 +1,6 @@
 //! A plain Parquet scan over the files of a table version, with statistics and page index, so that pruning, TopK and
 //! leaf projection work and another process can be handed the plan.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
@@ -73,10 +72,6 @@ fn statistics(file: &DataFile, schema: &SchemaRef) -> Statistics {
 
 #[async_trait]
 impl TableProvider for FilesTable {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }

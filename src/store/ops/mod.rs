@@ -19,10 +19,10 @@ use super::cut::{Batch, Cut, FORMAT, Work};
 use super::delta::Tables;
 use super::error::{Result, StoreError};
 use super::layout;
-use crate::model::{Micros, Status, WriterId};
+use crate::model::{Micros, Status};
 use crate::schema::Table;
 
-pub use compact::{CompactReport, compact};
+pub use compact::{CompactReport, SMALL_FILES, compact, debt};
 pub use gc::{GcOptions, GcReport, gc};
 pub use seal::{SealReport, seal};
 
@@ -134,7 +134,3 @@ fn is_settled(status: Status, last_seen: Micros, now: Micros) -> bool {
     status.is_final() || status == Status::Crashed && now.0 - last_seen.0 > DAY
 }
 
-/// The writer of a mark.
-fn writer_of(name: &str) -> Result<WriterId> {
-    WriterId::parse(name).ok_or_else(|| StoreError::damaged(layout::CUTS, format!("a mark names the writer '{name}'")))
-}

@@ -13,7 +13,9 @@ use crate::store::cut::Batch;
 use crate::store::delta::{Change, DataFile, TableVersion, Tables, write_file};
 use crate::store::error::{Result, StoreError};
 use crate::store::merge::Merged;
-use crate::store::{frame, layout, sealed};
+use crate::store::sealed::may_hold_any;
+use crate::store::snapshot::Snapshot;
+use crate::store::{frame, sealed};
 
 /// Rows with the file that they belong into.
 pub struct Placed {
@@ -100,16 +102,21 @@ pub async fn replace_all(
         .await
 }
 
-/// Puts rows of runs in the place of their old ones: the small file is replaced as a whole, of the others those that
-/// hold one of the runs in `moved` are written anew without them.
+/// Puts rows of runs in the place of their old ones: the small file is replaced as a whole, the others are written anew
+/// without these runs where they hold one.
 pub async fn replace_runs(
-    tables: &Tables,
+    snapshot: &Snapshot,
     table: &Table,
     batch: &Batch,
-    moved: &BTreeSet<RunId>,
     rows: &[Placed],
     merged: &Merged,
 ) -> Result<Option<u64>> {
+    let tables = snapshot.tables();
+    // Runs that had not ended lie in the small file, unless another engine has moved them.
+    let open: BTreeSet<&str> = snapshot.cut().open_runs.iter().map(|o| o.run.as_str()).collect();
+    let sealed: BTreeSet<RunId> =
+        merged.runs.iter().filter(|(_, r)| r.sealed.is_some()).map(|(id, _)| id.clone()).collect();
+    let ended: BTreeSet<RunId> = sealed.iter().filter(|id| !open.contains(id.as_str())).cloned().collect();
     tables
         .commit(table, batch.n, batch.time, async |base| {
             let mut change = Change { data_change: true, ..Change::default() };
@@ -117,19 +124,22 @@ pub async fn replace_runs(
             let mut rest: BTreeMap<Month, Vec<(RecordBatch, Option<KeyCounts>)>> = BTreeMap::new();
             for file in base.map(|b| b.files.as_slice()).unwrap_or_default() {
                 let base = base.expect("its files were just looked at");
+                let moved = if file.ours { &ended } else { &sealed };
                 if file.open {
                     change.remove.push(file.path.clone());
-                } else if sealed::may_hold_any(file, moved) {
+                } else if may_hold_any(file, moved) {
                     let old = read_file(tables, base, file)?;
                     let kept = without(&old, |id| moved.contains(id)).map_err(StoreError::arrow(table))?;
                     if kept.num_rows() == old.num_rows() {
                         continue;
                     }
                     change.remove.push(file.path.clone());
-                    let counts = (*table == Table::Runs).then(|| kept_counts(tables, base, file, &old, merged)).transpose()?;
                     if kept.num_rows() > 0 {
-                        let month = file.month.or_else(|| rows.first().map(|r| r.month));
-                        let month = month.ok_or_else(|| StoreError::damaged(&file.path, "has no month"))?;
+                        let counts = match table {
+                            Table::Runs => Some(kept_counts(snapshot, base, file, &old, merged).await?),
+                            _ => None,
+                        };
+                        let month = file.month.ok_or_else(|| StoreError::damaged(&file.path, "has no month"))?;
                         rest.entry(month).or_default().push((kept, counts));
                     }
                 }
@@ -149,7 +159,7 @@ pub async fn replace_runs(
         .await
 }
 
-fn write_parts(
+pub(super) fn write_parts(
     tables: &Tables,
     table: &Table,
     month: Month,
@@ -203,7 +213,7 @@ fn conform(
 ) -> Result<RecordBatch, arrow::error::ArrowError> {
     use arrow::array::{ArrayRef, StructArray, new_null_array};
     use arrow::datatypes::DataType;
-    let columns = schema.fields().iter().map(|field| -> Result<ArrayRef, _> {
+    let columns = schema.fields().iter().map(|field| -> Result<ArrayRef, arrow::error::ArrowError> {
         let Some(found) = rows.column_by_name(field.name()) else {
             return Ok(new_null_array(field.data_type(), rows.num_rows()));
         };
@@ -279,17 +289,14 @@ pub fn without(rows: &RecordBatch, gone: impl Fn(&RunId) -> bool) -> Result<Reco
 }
 
 /// The counts of a file of `runs` without those of its runs that are merged.
-fn kept_counts(
-    tables: &Tables,
+async fn kept_counts(
+    snapshot: &Snapshot,
     version: &TableVersion,
     file: &DataFile,
     old: &RecordBatch,
     merged: &Merged,
 ) -> Result<KeyCounts> {
-    let path = format!("{}/{}", layout::table(&version.table), layout::key_counts(&file.path));
-    let bytes = tables.io.read(&path).map_err(StoreError::io(&path))?;
-    let mut counts: KeyCounts =
-        serde_json::from_slice(&bytes).map_err(|e| StoreError::damaged(&path, format!("cannot be read: {e}")))?;
+    let mut counts = sealed::file_keys(snapshot, version, file).await?;
     let ids = old.column_by_name("run_id").expect("every table of runs has the column").as_string::<i32>();
     for id in ids.iter().flatten() {
         if let Some(state) = RunId::parse(id).ok().and_then(|id| merged.runs.get(&id)).and_then(|r| r.sealed.as_ref()) {

@@ -126,46 +126,32 @@ pub(super) async fn apply(
     let mut next = next_cut(cut, batch);
     mark(&mut next, batch, segments);
 
-    // `runs` is committed last: when it holds the operation, all tables do.
+    let live = read_segments(tables, cut, segments)?;
+    let alive: BTreeSet<String> = alive.iter().cloned().collect();
+    let snapshot = Snapshot::of(tables.clone(), cut.clone(), live, Vec::new(), None);
+    // The small file of runs that have not ended is written anew as a whole, and so are the runs in files that another
+    // engine wrote.
+    let mut extra: BTreeSet<RunId> = cut.open_runs.iter().filter_map(|open| RunId::parse(&open.run).ok()).collect();
+    extra.extend(snapshot.foreign_runs().await?);
+    let merged = merge::merge(&snapshot, &extra, &alive).await?;
+    finish_cut(&mut next, &merged, batch);
+
+    // `runs` is committed last: when it holds the operation, every table does.
     if let Some(runs) = tables.open(&Table::Runs, None).await?
         && runs.operation().await? >= n
     {
         let mut all = Table::FIXED.to_vec();
         all.extend(frames_on_disk(tables)?);
         next.tables = versions_after(tables, cut, &all).await?;
-        let live = read_segments(tables, cut, segments)?;
-        let snapshot = Snapshot::of(tables.clone(), cut.clone(), live, Vec::new(), None);
-        let merged = merge::merge(&snapshot, &alive_changes(cut, alive), &alive.iter().cloned().collect()).await?;
-        finish_cut(&mut next, &merged, batch);
         return Ok(next);
     }
-
-    let live = read_segments(tables, cut, segments)?;
-    let alive: BTreeSet<String> = alive.iter().cloned().collect();
-    // All runs that have not ended are written anew, and with them the few whose status changed by itself.
-    let open: BTreeSet<RunId> = cut.open_runs.iter().filter_map(|open| RunId::parse(&open.run).ok()).collect();
-    let snapshot = Snapshot::of(tables.clone(), cut.clone(), live, Vec::new(), None);
-    let mut extra = open;
-    if let Some(runs) = snapshot.table(&Table::Runs).await? {
-        for file in runs.files.iter().filter(|f| !f.ours) {
-            extra.extend(sealed::file_runs(&snapshot, &runs, file).await?);
-        }
-    }
-    let merged = merge::merge(&snapshot, &extra, &alive).await?;
-    let appended = merge::appended(snapshot.live(), &merged)?;
-
-    for (table, months) in appended {
+    for (table, months) in merge::appended(snapshot.live(), &merged)? {
         let version = rows::append(tables, &table, n, batch.time, &months).await?;
         next.tables.extend(version.map(|v| (table.to_string(), v)));
     }
     experiments(tables, &mut next, &merged, batch, cut).await?;
-    run_state(tables, &mut next, &merged, batch).await?;
-    finish_cut(&mut next, &merged, batch);
+    run_state(&snapshot, &mut next, &merged, batch).await?;
     Ok(next)
-}
-
-fn alive_changes(cut: &Cut, _alive: &[String]) -> BTreeSet<RunId> {
-    cut.open_runs.iter().filter_map(|open| RunId::parse(&open.run).ok()).collect()
 }
 
 fn mark(next: &mut Cut, batch: &Batch, segments: &[BatchSegment]) {
@@ -251,7 +237,7 @@ pub(crate) fn goal_row(entry: &GoalEntry) -> MetricDefRow {
 }
 
 /// Puts the rows of all merged runs in the place of their old ones.
-async fn run_state(tables: &Tables, next: &mut Cut, merged: &Merged, batch: &Batch) -> Result<()> {
+async fn run_state(snapshot: &Snapshot, next: &mut Cut, merged: &Merged, batch: &Batch) -> Result<()> {
     if merged.runs.is_empty() {
         return Ok(());
     }
@@ -261,8 +247,6 @@ async fn run_state(tables: &Tables, next: &mut Cut, merged: &Merged, batch: &Bat
         let rows = placed.entry((run.state.month(), open)).or_default();
         merge::push_rows(rows, run, &merged.experiments, sealed::hidden(&run.state, open));
     }
-    // Only ended runs that were sealed before have rows outside the small files, which are replaced anyway.
-    let moved: BTreeSet<RunId> = merged.runs.iter().filter(|(_, r)| r.sealed.is_some()).map(|(id, _)| id.clone()).collect();
     let mut by_table: BTreeMap<Table, Vec<Placed>> = BTreeMap::new();
     for ((month, open), rows) in placed {
         let (batches, counts) = rows.finish();
@@ -273,7 +257,7 @@ async fn run_state(tables: &Tables, next: &mut Cut, merged: &Merged, batch: &Bat
     }
     for table in Table::RUN_STATE {
         let rows = by_table.remove(&table).unwrap_or_default();
-        let version = rows::replace_runs(tables, &table, batch, &moved, &rows, merged).await?;
+        let version = rows::replace_runs(snapshot, &table, batch, &rows, merged).await?;
         next.tables.extend(version.map(|v| (table.to_string(), v)));
     }
     Ok(())

@@ -1,0 +1,114 @@
+//! What can go wrong with a query.
+
+use datafusion::error::DataFusionError;
+
+use crate::error::ErrorKind;
+use crate::store::StoreError;
+
+/// An error of a query.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// The text is no SQL.
+    #[error("{message}")]
+    Syntax {
+        /// What the parser said.
+        message: String,
+    },
+    /// A statement that would change something, in a session that only reads.
+    #[error("{statement} is not allowed: this session only reads")]
+    ReadOnly {
+        /// What kind of statement it is.
+        statement: String,
+    },
+    /// A key that no run has.
+    #[error("no key '{group}.{key}' in table 'runs'")]
+    UnknownKey {
+        /// params, metrics, tags, ...
+        group: String,
+        /// The key.
+        key: String,
+        /// The nearest keys there are, best first.
+        near: Vec<String>,
+        /// How many keys the group has.
+        keys: usize,
+    },
+    /// A key that fits several, save for case.
+    #[error("'{group}.{key}' fits {} keys: {}", .fits.len(), .fits.join(", "))]
+    AmbiguousKey {
+        /// params, metrics, tags, ...
+        group: String,
+        /// The key.
+        key: String,
+        /// The keys that it fits.
+        fits: Vec<String>,
+    },
+    /// A table that does not exist.
+    #[error("no table '{table}'")]
+    UnknownTable {
+        /// The table.
+        table: String,
+        /// The tables there are.
+        tables: Vec<String>,
+    },
+    /// The statement is nested or chained too deeply to be planned safely.
+    #[error("the statement {what} {found} deep; the limit is {limit}")]
+    TooDeep {
+        /// How.
+        what: &'static str,
+        /// How deep.
+        found: usize,
+        /// How deep it may be.
+        limit: usize,
+    },
+    /// It took longer than it was given.
+    #[error("the query took longer than {seconds} s")]
+    Timeout {
+        /// What it was given.
+        seconds: f64,
+    },
+    /// The engine refused or failed.
+    #[error("{}", engine_message(.0))]
+    Engine(Box<DataFusionError>),
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<DataFusionError> for QueryError {
+    fn from(e: DataFusionError) -> Self {
+        match e.find_root() {
+            DataFusionError::SQL(parser, _) => QueryError::Syntax { message: parser.to_string() },
+            _ => QueryError::Engine(Box::new(e)),
+        }
+    }
+}
+
+impl QueryError {
+    /// What sort of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            QueryError::UnknownKey { .. } | QueryError::UnknownTable { .. } => ErrorKind::NotFound,
+            QueryError::TooDeep { .. } | QueryError::Timeout { .. } => ErrorKind::Limit,
+            QueryError::Engine(e) => match e.find_root() {
+                DataFusionError::ResourcesExhausted(_) => ErrorKind::Limit,
+                DataFusionError::Internal(_) => ErrorKind::Internal,
+                DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => ErrorKind::Io,
+                _ => ErrorKind::InvalidInput,
+            },
+            QueryError::Store(e) => crate::error::store_kind(e),
+            _ => ErrorKind::InvalidInput,
+        }
+    }
+}
+
+/// The engine's message without the layers that mean nothing to whoever wrote the SQL.
+fn engine_message(e: &DataFusionError) -> String {
+    let text = e.find_root().strip_backtrace();
+    for prefix in ["Error during planning: ", "Execution error: ", "This feature is not implemented: "] {
+        if let Some(rest) = text.strip_prefix(prefix) {
+            return rest.to_string();
+        }
+    }
+    text
+}

@@ -1,0 +1,142 @@
+//! Purging: the rows of deleted runs are removed for good.
+
+use std::collections::BTreeSet;
+
+use arrow::array::AsArray;
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::logical_expr::{col, lit};
+
+use super::rows::{read_file, without};
+use super::{Tables, frames_on_disk, next_cut, versions_after};
+use crate::model::RunId;
+use crate::schema::{ExperimentRow, MetricDefRow, Row, Table};
+use crate::store::cut::{Batch, Cut, Work, run_ids};
+use crate::store::delta::{Change, FilesTable, write_file};
+use crate::store::error::{Result, StoreError};
+use crate::store::layout;
+use crate::store::live::Live;
+use crate::store::sealed::{self, may_hold_any};
+use crate::store::snapshot::Snapshot;
+
+/// Purges what is deleted; gives the number of runs.
+pub async fn purge(tables: &Tables) -> Result<u64> {
+    let mut purged = 0;
+    super::run(tables, async |cut| {
+        if cut.hidden_runs.is_empty() && cut.hidden_experiments.is_empty() {
+            return Ok(None);
+        }
+        let mut runs: BTreeSet<String> = cut.hidden_runs.iter().cloned().collect();
+        runs.extend(runs_of(tables, cut, &cut.hidden_experiments).await?);
+        purged = runs.len() as u64;
+        Ok(Some(Work::Purge { runs: runs.into_iter().collect(), experiments: cut.hidden_experiments.clone() }))
+    })
+    .await?;
+    Ok(purged)
+}
+
+async fn runs_of(tables: &Tables, cut: &Cut, experiments: &[String]) -> Result<Vec<String>> {
+    if experiments.is_empty() {
+        return Ok(Vec::new());
+    }
+    let snapshot = Snapshot::of(tables.clone(), cut.clone(), Live::default(), Vec::new(), None);
+    let Some(runs) = snapshot.table(&Table::Runs).await? else { return Ok(Vec::new()) };
+    let columns = ["run_id", "experiment_id"].map(|name| Field::new(name, DataType::Utf8, true));
+    let scan = FilesTable::new(&runs, &runs.files, Schema::new(columns.to_vec()).into());
+    let ids = experiments.iter().map(|id| lit(id.as_str())).collect();
+    let filter = col("experiment_id").in_list(ids, false);
+    let batches = sealed::collect(&snapshot, &Table::Runs, scan, Some(filter)).await?;
+    Ok(batches.iter().flat_map(|b| b.column(0).as_string::<i32>().iter().flatten().map(str::to_string)).collect())
+}
+
+/// Does the operation.
+pub(super) async fn apply(
+    tables: &Tables,
+    cut: &Cut,
+    batch: &Batch,
+    runs: &[String],
+    experiments: &[String],
+) -> Result<Cut> {
+    let mut next = next_cut(cut, batch);
+    let gone: BTreeSet<RunId> = run_ids(runs).into_iter().collect();
+    next.hidden_runs.retain(|run| !runs.contains(run));
+    next.open_runs.retain(|open| !runs.contains(&open.run));
+    next.hidden_experiments.retain(|id| !experiments.contains(id));
+    next.experiments.retain(|id, _| !experiments.contains(id));
+    next.goals.retain(|goal| !experiments.contains(&goal.experiment_id));
+    let mut purged: BTreeSet<String> = next.purged_runs.drain(..).collect();
+    purged.extend(runs.iter().cloned());
+    next.purged_runs = purged.into_iter().collect();
+
+    let mut all: Vec<Table> = Table::FIXED.into_iter().filter(|t| t.by_month() && *t != Table::Runs).collect();
+    all.extend(frames_on_disk(tables)?);
+    all.push(Table::Runs);
+    if let Some(table) = tables.open(&Table::Runs, None).await?
+        && table.operation().await? >= batch.n
+    {
+        all.extend([Table::Experiments, Table::MetricDefs]);
+        next.tables = versions_after(tables, cut, &all).await?;
+        return Ok(next);
+    }
+    if next.experiments != cut.experiments {
+        let rows = ExperimentRow::to_batch(next.experiments.values().map(ExperimentRow::new));
+        let version = super::rows::replace_all(tables, &Table::Experiments, batch.n, batch.time, &rows).await?;
+        next.tables.extend(version.map(|v| (Table::Experiments.to_string(), v)));
+    }
+    if next.goals != cut.goals {
+        let rows = MetricDefRow::to_batch(next.goals.iter().map(super::seal::goal_row));
+        let version = super::rows::replace_all(tables, &Table::MetricDefs, batch.n, batch.time, &rows).await?;
+        next.tables.extend(version.map(|v| (Table::MetricDefs.to_string(), v)));
+    }
+    let snapshot = Snapshot::of(tables.clone(), cut.clone(), Live::default(), Vec::new(), None);
+    for table in all {
+        let version = remove_rows(&snapshot, &table, batch, &gone).await?;
+        next.tables.extend(version.map(|v| (table.to_string(), v)));
+    }
+    Ok(next)
+}
+
+async fn remove_rows(
+    snapshot: &Snapshot,
+    table: &Table,
+    batch: &Batch,
+    gone: &BTreeSet<RunId>,
+) -> Result<Option<u64>> {
+    let tables = snapshot.tables();
+    tables
+        .commit(table, batch.n, batch.time, async |base| {
+            let mut change = Change { data_change: true, ..Change::default() };
+            let Some(base) = base else { return Ok(change) };
+            for file in base.files.iter().filter(|f| may_hold_any(f, gone)) {
+                let old = read_file(tables, base, file)?;
+                let kept = without(&old, |id| gone.contains(id)).map_err(StoreError::arrow(table))?;
+                if kept.num_rows() == old.num_rows() {
+                    continue;
+                }
+                change.remove.push(file.path.clone());
+                if kept.num_rows() > 0 {
+                    let counts = match table {
+                        // Deleted runs do not count, so what is left has the same counts.
+                        Table::Runs => Some(sealed::file_keys(snapshot, base, file).await?),
+                        _ => None,
+                    };
+                    let io = tables.io.as_ref();
+                    change.add.push(write_file(io, table, file.month, batch.n, file.open, &kept, counts.as_ref())?);
+                }
+            }
+            Ok(change)
+        })
+        .await
+}
+
+/// Removes the files that purged runs had logged.
+pub fn remove_artifacts(tables: &Tables, cut: &Cut) -> Result<()> {
+    for run in run_ids(&cut.purged_runs) {
+        let folder = format!("{}/{run}", layout::ARTIFACTS);
+        match tables.io.remove_dir(&folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(StoreError::io(folder)(e)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
