@@ -28,6 +28,7 @@
 #![warn(missing_docs)]
 
 mod error;
+pub mod import;
 mod model;
 mod query;
 mod schema;

@@ -8,6 +8,7 @@ mod error;
 pub(crate) mod frame;
 
 pub mod io;
+mod known;
 pub(crate) mod layout;
 pub(crate) mod live;
 pub(crate) mod merge;
@@ -32,8 +33,10 @@ use segment::SegmentWriter;
 use snapshot::Snapshot;
 
 pub use artifact::ArtifactReader;
+pub(crate) use artifact::check_artifact_path;
 pub use error::{Result, StoreError};
 pub use run::{Metrics, Run, RunOptions};
+pub(crate) use run::{check_experiment, check_key, check_table, shown};
 pub use segment::{Durability, WriteFailure, WriterOptions};
 
 /// Version of the layout of a store.
@@ -276,6 +279,13 @@ impl Store {
     /// Shows a deleted run again.
     pub fn restore_run(&self, run: &RunId) -> Result<()> {
         self.log(&Record::Restore { run: run.clone() }, Durability::Synced).map(|_| ())
+    }
+
+    /// Hides or shows a run without waiting for the disk.
+    pub(crate) fn hide_run(&self, run: &RunId, hidden: bool) -> Result<()> {
+        let run = run.clone();
+        let record = if hidden { Record::Delete { run } } else { Record::Restore { run } };
+        self.log(&record, Durability::Buffered).map(|_| ())
     }
 
     /// Moves everything that is live into the tables.
