@@ -12,6 +12,7 @@ use datafusion::catalog::{
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::optimizer::Optimizer;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, col, lit};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as Sql;
@@ -119,11 +120,15 @@ impl Session {
             runtime = runtime.with_memory_limit(bytes, 1.0);
         }
         let runtime = runtime.build_arc().map_err(QueryError::from)?;
+        // Before common subexpressions are taken out of the conditions, where the lookup would hide from the scan.
+        let mut rules = Optimizer::new().rules;
+        let after = rules.iter().position(|rule| rule.name() == "push_down_filter").map_or(0, |i| i + 1);
+        rules.insert(after, Arc::new(PruneByExperiment));
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
-            .with_optimizer_rule(Arc::new(PruneByExperiment))
+            .with_optimizer_rules(rules)
             .build();
         let engine = SessionContext::new_with_state(state);
         register_files(&engine, Arc::clone(&snapshot.tables().objects));
@@ -217,7 +222,11 @@ impl Session {
         catalog.register_schema(FRAMES, Arc::new(frames)).map_err(QueryError::from)?;
         let catalogs = MemoryCatalogProviderList::new();
         datafusion::catalog::CatalogProviderList::register_catalog(&catalogs, CATALOG.to_string(), Arc::new(catalog));
-        let state = SessionStateBuilder::new_from_existing(state).with_catalog_list(Arc::new(catalogs)).build();
+        let mut state = SessionStateBuilder::new_from_existing(state).with_catalog_list(Arc::new(catalogs)).build();
+        if named.as_structs {
+            // Moving accesses of leaves about loses columns in some joins (DataFusion 55: `ON a.s['x'] = b.s['x'] + 1`).
+            state.config_mut().options_mut().optimizer.enable_leaf_expression_pushdown = false;
+        }
         Ok(SessionContext::new_with_state(state))
     }
 
