@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, Ident, ObjectName, Select, SelectItem, SetExpr, Statement as
-    Sql, Subscript, TableFactor, Value, VisitMut, VisitorMut, visit_relations,
+    AccessExpr, Expr, Ident, ObjectName, Select, SelectItem, SetExpr, Statement as Sql, Subscript, TableFactor, Value,
+    VisitMut, VisitorMut, visit_relations,
 };
 
 use super::error::QueryError;
@@ -148,7 +148,8 @@ impl VisitorMut for Relations {
             | TableFactor::NestedJoin { alias, .. } => (None, alias.as_ref()),
             _ => (None, None),
         };
-        let own = name.and_then(|n| n.0.last()).and_then(|part| part.as_ident()).map(|ident| ident.value.to_lowercase());
+        let own =
+            name.and_then(|n| n.0.last()).and_then(|part| part.as_ident()).map(|ident| ident.value.to_lowercase());
         match alias {
             Some(alias) => self.names.extend([alias.name.value.to_lowercase()]),
             None => self.names.extend(own),
@@ -342,7 +343,10 @@ mod tests {
             ("SELECT r.params.lr FROM runs AS r", r#"SELECT r."params.lr" FROM runs AS r"#),
             ("SELECT params['train loss (v2)'] FROM runs", r#"SELECT "params.train loss (v2)" FROM runs"#),
             ("SELECT r.params['lr'] FROM runs AS r", r#"SELECT r."params.lr" FROM runs AS r"#),
-            ("SELECT params.key FROM params JOIN runs USING(run_id)", "SELECT params.key FROM params JOIN runs USING(run_id)"),
+            (
+                "SELECT params.key FROM params JOIN runs USING(run_id)",
+                "SELECT params.key FROM params JOIN runs USING(run_id)",
+            ),
             (
                 "SELECT a.params.lr, b.params.lr FROM runs AS a, runs AS b",
                 r#"SELECT a."params.lr" AS "a.params.lr", b."params.lr" AS "b.params.lr" FROM runs AS a, runs AS b"#,
@@ -363,7 +367,10 @@ mod tests {
             rewritten("SELECT params, metrics.auc FROM runs ORDER BY params.lr"),
             r#"SELECT params, "metrics"['auc'] AS "metrics.auc" FROM runs ORDER BY "params"['lr']"#
         );
-        assert_eq!(rewritten("SELECT * FROM runs WHERE params.lr > 1"), r#"SELECT * FROM runs WHERE "params"['lr'] > 1"#);
+        assert_eq!(
+            rewritten("SELECT * FROM runs WHERE params.lr > 1"),
+            r#"SELECT * FROM runs WHERE "params"['lr'] > 1"#
+        );
     }
 
     #[test]

@@ -43,9 +43,7 @@ pub async fn plan(snapshot: &Snapshot, overlay: &Overlay, named: &NamedKeys) -> 
                 shown.push(named_struct(leaves).alias(group.name()));
             }
         } else {
-            shown.extend(named.of(group).map(|key| {
-                leaf(group, key, overlay).alias(format!("{}.{key}", group.name()))
-            }));
+            shown.extend(named.of(group).map(|key| leaf(group, key, overlay).alias(format!("{}.{key}", group.name()))));
         }
     }
     Ok(LogicalPlanBuilder::from(rows).project(shown)?.build()?)

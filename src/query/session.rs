@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, RecordBatch};
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider,
     TableProvider,
@@ -151,7 +151,10 @@ impl Session {
             guard::check_reads_only(&statement)?;
         }
         if let Some(table) = described(&statement) {
-            return self.describe(&table).await;
+            return self.show(describe::batch(&self.columns(&table).await?));
+        }
+        if matches!(&statement, Statement::Statement(sql) if matches!(sql.as_ref(), Sql::ShowTables { .. })) {
+            return self.show(describe::tables_batch(self.tables()));
         }
         let overlay = self.overlay().await?;
         let mut named = NamedKeys::default();
@@ -175,8 +178,7 @@ impl Session {
         let state = self.engine.state();
         let references = state.resolve_table_references(statement).map_err(QueryError::from)?;
         let wants_all = references.iter().any(|r| r.schema() == Some("information_schema"))
-            || matches!(statement, Statement::Statement(sql) if matches!(sql.as_ref(),
-                Sql::ShowTables { .. } | Sql::ShowColumns { .. }));
+            || matches!(statement, Statement::Statement(sql) if matches!(sql.as_ref(), Sql::ShowColumns { .. }));
         let public = MemorySchemaProvider::new();
         let frames = MemorySchemaProvider::new();
         for (name, table) in self.made.lock().unwrap_or_else(|e| e.into_inner()).iter() {
@@ -278,9 +280,7 @@ impl Session {
         }
     }
 
-    async fn describe(&self, table: &str) -> Result<Query> {
-        let columns = self.columns(table).await?;
-        let batch = describe::batch(&columns);
+    fn show(&self, batch: RecordBatch) -> Result<Query> {
         let frame = self.engine.read_batch(batch).map_err(QueryError::from)?;
         Ok(Query { frame, notes: Vec::new() })
     }

@@ -18,7 +18,6 @@ pub(crate) mod sealed;
 pub(crate) mod segment;
 pub(crate) mod snapshot;
 
-
 use std::path::Path;
 use std::sync::Arc;
 

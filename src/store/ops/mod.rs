@@ -134,4 +134,3 @@ fn is_settled(status: Status, last_seen: Micros, now: Micros) -> bool {
     const DAY: i64 = 24 * 3600 * 1_000_000;
     status.is_final() || status == Status::Crashed && now.0 - last_seen.0 > DAY
 }
-

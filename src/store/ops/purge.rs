@@ -95,12 +95,7 @@ pub(super) async fn apply(
     Ok(next)
 }
 
-async fn remove_rows(
-    snapshot: &Snapshot,
-    table: &Table,
-    batch: &Batch,
-    gone: &BTreeSet<RunId>,
-) -> Result<Option<u64>> {
+async fn remove_rows(snapshot: &Snapshot, table: &Table, batch: &Batch, gone: &BTreeSet<RunId>) -> Result<Option<u64>> {
     let tables = snapshot.tables();
     tables
         .commit(table, batch.n, batch.time, async |base| {
@@ -139,4 +134,3 @@ pub fn remove_artifacts(tables: &Tables, cut: &Cut) -> Result<()> {
     }
     Ok(())
 }
-
