@@ -44,6 +44,7 @@ fn names_shared_between_tables_are_the_intended_ones() {
         "position",
         "description",
         "source",
+        "digest",
     ];
     for a in Table::FIXED {
         for b in Table::FIXED {
