@@ -234,15 +234,13 @@ fn unique_names(schema: &Schema) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
         let name = field.name();
-        let taken = |n: &str, names: &[String]| names.iter().any(|x| x == n);
+        // A later column may own the name that a number makes.
+        let owned = |name: &String| schema.fields().iter().any(|field| field.name() == name);
         let mut unique = name.clone();
-        for i in 1.. {
-            // A later column may own the name with a number.
-            let later = i > 1 && schema.fields().iter().any(|f| *f.name() == unique);
-            if !taken(&unique, &names) && !later {
-                break;
-            }
-            unique = format!("{name}_{i}");
+        let mut number = 2;
+        while names.contains(&unique) || number > 2 && owned(&unique) {
+            unique = format!("{name}_{number}");
+            number += 1;
         }
         names.push(unique);
     }

@@ -246,6 +246,11 @@ mod tests {
     #[test]
     fn numbers_stand_right_and_texts_left() {
         assert_snapshot!(render_table(&[batch()], &TableOptions::default()), @r"
+        name                   n       auc  note
+        ─────────────────  ─────  ────────  ────────────────────────────
+        gbm-3                  1      0.91  a long remark about this run
+        NULL               20000       NaN
+        \u{1b}[2Jfor\nest   NULL  0.333333  学习率 too high
         ");
     }
 
@@ -253,8 +258,17 @@ mod tests {
     fn long_texts_are_cut_first_then_columns_then_rows() {
         let options = |width, max_rows| TableOptions { width: Some(width), max_rows, color: false };
         assert_snapshot!(render_table(&[batch()], &options(50, None)), @r"
+        name                 n       auc  note
+        ───────────────  ─────  ────────  ───────────────
+        gbm-3                1      0.91  a long remark …
+        NULL             20000       NaN
+        \u{1b}[2Jfor\n…   NULL  0.333333  学习率 too high
         ");
         assert_snapshot!(render_table(&[batch()], &options(30, Some(1))), @r"
+        name   n   auc  note
+        ─────  ─  ────  ──────────────
+        gbm-3  1  0.91  a long remark…
+        1 of 3 rows shown
         ");
     }
 
