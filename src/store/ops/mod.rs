@@ -24,6 +24,7 @@ use crate::schema::Table;
 
 pub use compact::{CompactReport, SMALL_FILES, compact, debt};
 pub use gc::{GcOptions, GcReport, gc};
+pub(crate) use seal::goal_row;
 pub use seal::{SealReport, seal};
 
 /// Commits of a table between two Delta checkpoints.
