@@ -28,6 +28,7 @@
 #![warn(missing_docs)]
 
 mod error;
+pub mod export;
 mod model;
 mod query;
 mod schema;
