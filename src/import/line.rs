@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::values::{AtStep, Finite, Number, Pairs, Param, TextOrJson, Time};
 use super::{big, message, table};
 use crate::model::{
-    Context, DataVersion, Feature, Goal, Link, MetricGoal, Micros, ParamValue, RunId, SeriesKind, SeriesPoint, Status,
+    DataVersion, Feature, Goal, Link, MetricGoal, Micros, ParamValue, RunId, SeriesKind, SeriesPoint, Status,
     Step,
 };
 use crate::store::{check_artifact_path, check_experiment, check_key, check_table};
