@@ -7,6 +7,7 @@ pub(crate) mod delta;
 mod error;
 pub(crate) mod frame;
 
+mod info;
 pub mod io;
 pub(crate) mod layout;
 pub(crate) mod live;
@@ -16,6 +17,7 @@ pub mod ops;
 mod run;
 pub(crate) mod sealed;
 pub(crate) mod segment;
+pub(crate) mod shown;
 pub(crate) mod snapshot;
 #[cfg(test)]
 mod testing;
@@ -36,6 +38,7 @@ use snapshot::Snapshot;
 
 pub use artifact::ArtifactReader;
 pub use error::{Result, StoreError};
+pub use info::{LiveInfo, StoreInfo, TableInfo};
 pub use run::{Metrics, Run, RunOptions};
 pub use segment::{Durability, WriteFailure, WriterOptions};
 

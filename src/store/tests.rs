@@ -157,3 +157,29 @@ async fn tables_of_runs_keep_their_types_from_seal_to_seal() {
     store.seal().await.unwrap();
     assert_same(&live, &dump(&store).await, "widening");
 }
+
+#[tokio::test]
+async fn info_counts_what_is_there() {
+    let (_dir, store) = new_store();
+    let open = log_everything(&store, "wine", 1);
+    log_everything(&store, "wine", 2).finish(Status::Finished).unwrap();
+    let info = store.info().await.unwrap();
+    assert_eq!((info.all_runs(), info.runs[&Status::Finished], info.experiments, info.cut), (2, 1, 1, 0));
+    assert_eq!((info.live.segments, info.live.writers, info.artifacts, info.artifact_bytes), (1, 1, 4, 18));
+    assert!(info.live.bytes > 1000 && info.live.records > 50);
+    let metrics = |info: &StoreInfo| info.tables.iter().find(|t| t.name == "metrics").unwrap().clone();
+    assert_eq!((metrics(&info).version, metrics(&info).rows_live), (None, 30));
+    store.seal().await.unwrap();
+    open.log_metric("loss", 1.0).unwrap();
+    store.seal().await.unwrap();
+    let info = store.info().await.unwrap();
+    let sealed = metrics(&info);
+    assert_eq!((sealed.version, sealed.files, sealed.small_files), (Some(1), 2, 2));
+    assert_eq!((sealed.rows_sealed, sealed.rows_live, info.live.records, info.live.bytes), (31, 0, 0, 0));
+    assert_eq!((info.cut, info.states, info.artifacts, info.all_runs()), (2, 2, 4, 2));
+    assert!(info.tables.iter().any(|t| t.name == "frames.predictions" && t.rows_sealed == 4));
+    assert!(store.info().await.unwrap().wants_compaction().next().is_none());
+    store.delete_run(open.id()).unwrap();
+    let info = store.info().await.unwrap();
+    assert_eq!((info.all_runs(), info.deleted_runs, info.artifacts), (1, 1, 2));
+}
