@@ -1,6 +1,7 @@
 //! The store: a folder of live segments, Delta tables and cuts. Writing needs no async runtime; reading and sealing do.
 
 mod artifact;
+mod copy;
 
 pub(crate) mod cut;
 pub(crate) mod delta;
@@ -37,6 +38,7 @@ use segment::SegmentWriter;
 use snapshot::Snapshot;
 
 pub use artifact::ArtifactReader;
+pub use copy::CopyReport;
 pub use error::{Result, StoreError};
 pub use info::{LiveInfo, StoreInfo, TableInfo};
 pub use run::{Metrics, Run, RunOptions};

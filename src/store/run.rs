@@ -483,7 +483,7 @@ impl Run {
     }
 }
 
-fn shown(value: &ParamValue) -> String {
+pub(super) fn shown(value: &ParamValue) -> String {
     match value {
         ParamValue::Null => "null".to_string(),
         ParamValue::Text(text) => format!("'{text}'"),

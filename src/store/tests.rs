@@ -183,3 +183,51 @@ async fn info_counts_what_is_there() {
     let info = store.info().await.unwrap();
     assert_eq!((info.all_runs(), info.deleted_runs, info.artifacts), (1, 1, 2));
 }
+
+/// A dump without what differs between a run and its copy: where its files lie is the same, experiments are made anew.
+fn comparable(mut dump: testing::Dump) -> testing::Dump {
+    dump.remove("experiments");
+    dump
+}
+
+#[tokio::test]
+async fn copied_runs_are_the_same_and_a_second_copy_adds_nothing() {
+    let (_a, source) = new_store();
+    let (b, target) = new_store();
+    let first = log_everything(&source, "wine", 1);
+    first.finish(Status::Finished).unwrap();
+    source.seal().await.unwrap();
+    let second = log_everything(&source, "wine", 2);
+    second.finish_with(Status::Failed, None, Some("boom".into())).unwrap();
+    let ids = [first.id().clone(), second.id().clone()];
+
+    let report = source.copy_runs(&ids, &target).await.unwrap();
+    assert_eq!((report.runs, report.new_runs, report.points, report.series), (2, 2, 30, 4));
+    assert_eq!((report.rows, report.artifacts, report.artifact_bytes), (4, 4, 18));
+    assert_same(&comparable(dump(&source).await), &comparable(dump(&target).await), "copying");
+    for sealed in [false, true] {
+        let again = source.copy_runs(&ids, &target).await.unwrap();
+        assert_eq!((again.records, again.new_runs), (0, 0), "sealed: {sealed}");
+        target.seal().await.unwrap();
+    }
+    // More of one run, and a file that got lost in the target.
+    let more = source.attach(first.id().clone()).unwrap();
+    more.log_metric_at("loss", 0.5, 7).unwrap();
+    more.log_metric_at("loss", 0.5, 7).unwrap();
+    more.set_tag("late", "yes").unwrap();
+    more.log_table("predictions", &testing::predictions(5)).unwrap();
+    std::fs::remove_file(b.path().join("s").join(layout::artifact(first.id(), "model/weights.bin"))).unwrap();
+    let report = source.copy_runs(&ids, &target).await.unwrap();
+    assert_eq!((report.points, report.rows, report.artifacts, report.new_runs), (2, 2, 1, 0));
+    assert_same(&comparable(dump(&source).await), &comparable(dump(&target).await), "copying the rest");
+
+    let missing = RunId::parse("nobody").unwrap();
+    let e = source.copy_runs(&[missing], &target).await.unwrap_err();
+    assert_eq!(e.to_string(), "run 'nobody' does not exist");
+    let run = target.attach(second.id().clone()).unwrap();
+    run.log_param("only-there", 1).unwrap();
+    source.attach(second.id().clone()).unwrap().log_param("only-there", 2).unwrap();
+    let e = source.copy_runs(&ids, &target).await.unwrap_err();
+    assert!(e.to_string().contains("is 1 already and cannot become 2"), "{e}");
+    source.copy_runs(&ids, &source).await.unwrap_err();
+}
