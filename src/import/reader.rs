@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::line::{self, Act, Content, Line, RunLine};
 use crate::error::ErrorKind;
 use crate::model::{Comment, Micros, ParamValue, RunId, RunStart};
-use crate::store::{Metrics, Run, Store, StoreError, shown};
+use crate::store::{Metrics, Run, Store, StoreError, shown_param};
 
 /// How lines are read.
 #[derive(Debug, Clone, Default)]
@@ -202,7 +202,7 @@ impl LineReader {
             Act::Params(values) => {
                 for (key, new) in values {
                     if let Some(old) = run.params.get(key).filter(|old| *old != new) {
-                        let (old, new) = (shown(old), shown(new));
+                        let (old, new) = (shown_param(old), shown_param(new));
                         let conflict = StoreError::ParamConflict { run: id.clone(), key: key.clone(), old, new };
                         return Err(conflict.to_string());
                     }

@@ -1,12 +1,14 @@
 //! The store: a folder of live segments, Delta tables and cuts. Writing needs no async runtime; reading and sealing do.
 
 mod artifact;
+mod copy;
 
 pub(crate) mod cut;
 pub(crate) mod delta;
 mod error;
 pub(crate) mod frame;
 
+mod info;
 pub mod io;
 mod known;
 pub(crate) mod layout;
@@ -17,6 +19,7 @@ pub mod ops;
 mod run;
 pub(crate) mod sealed;
 pub(crate) mod segment;
+pub(crate) mod shown;
 pub(crate) mod snapshot;
 #[cfg(test)]
 mod testing;
@@ -37,9 +40,11 @@ use snapshot::Snapshot;
 
 pub use artifact::ArtifactReader;
 pub(crate) use artifact::check_artifact_path;
+pub use copy::CopyReport;
 pub use error::{Result, StoreError};
+pub use info::{LiveInfo, StoreInfo, TableInfo};
 pub use run::{Metrics, Run, RunOptions};
-pub(crate) use run::{check_experiment, check_key, check_table, shown};
+pub(crate) use run::{check_experiment, check_key, check_table, shown as shown_param};
 pub use segment::{Durability, WriteFailure, WriterOptions};
 
 /// Version of the layout of a store.
