@@ -58,6 +58,21 @@ pub fn batch(columns: &[ColumnInfo]) -> RecordBatch {
     }))
 }
 
+rows! {
+    /// A line of `SHOW TABLES`.
+    TableRow {
+        /// As it is written in SQL.
+        table_name: String,
+        /// What a row is.
+        description: String,
+    }
+}
+
+/// The answer to `SHOW TABLES`.
+pub fn tables_batch(tables: Vec<TableSummary>) -> RecordBatch {
+    TableRow::to_batch(tables.into_iter().map(|t| TableRow { table_name: t.name, description: t.doc }))
+}
+
 /// One line per table.
 pub fn tables(snapshot: &Snapshot) -> Vec<TableSummary> {
     let fixed = Table::FIXED.iter().map(|table| TableSummary { name: table.to_string(), doc: doc(table).to_string() });
@@ -116,8 +131,7 @@ pub async fn columns(snapshot: &Snapshot, overlay: &Overlay, name: &str) -> Resu
         let column = |f: &arrow::datatypes::FieldRef| info(f.name(), sql_type(f.data_type()), "as logged");
         return Ok(fields.map(column).collect());
     };
-    let mut columns: Vec<ColumnInfo> =
-        fixed.iter().map(|c| info(c.name, sql_type(&c.data_type), c.doc)).collect();
+    let mut columns: Vec<ColumnInfo> = fixed.iter().map(|c| info(c.name, sql_type(&c.data_type), c.doc)).collect();
     match table {
         Table::Runs => {
             columns.retain(|c| c.name != "deleted");

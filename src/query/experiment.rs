@@ -11,10 +11,10 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
 use datafusion::execution::context::ExecutionProps;
 use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, col, lit,
 };
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::physical_expr::create_physical_expr;
@@ -130,7 +130,8 @@ fn by_id(expr: Expr) -> Result<Transformed<Expr>> {
     let values: ArrayRef = Arc::new(StringArray::from_iter_values(names.values()));
     let batch = RecordBatch::try_new(Arc::clone(&schema), vec![values])?;
     let schema = DFSchema::try_from(schema)?;
-    let condition = create_physical_expr(&condition, &schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())?;
+    let condition =
+        create_physical_expr(&condition, &schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())?;
     let result = condition.evaluate(&batch)?.into_array(batch.num_rows())?;
     let Some(result) = result.as_any().downcast_ref::<BooleanArray>() else { return Ok(Transformed::no(expr)) };
     let ids: Vec<Expr> =

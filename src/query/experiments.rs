@@ -29,9 +29,8 @@ pub fn plan(overlay: &Overlay, runs: LogicalPlan) -> Result<LogicalPlan, QueryEr
     let rows = ExperimentRow::to_batch(shown.map(ExperimentRow::new));
     let table = MemTable::try_new(rows.schema(), vec![vec![rows]])?;
     let status_in = |statuses: &[&str]| ident("status").in_list(statuses.iter().map(|s| lit(*s)).collect(), false);
-    let count_of = |statuses: &[&str]| -> Result<Expr, QueryError> {
-        Ok(count(lit(1i64)).filter(status_in(statuses)).build()?)
-    };
+    let count_of =
+        |statuses: &[&str]| -> Result<Expr, QueryError> { Ok(count(lit(1i64)).filter(status_in(statuses)).build()?) };
     let counts = LogicalPlanBuilder::from(runs)
         .aggregate(
             vec![ident("experiment_id").alias("counted")],

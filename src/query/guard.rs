@@ -63,8 +63,10 @@ fn check_depth(tokens: &[Token]) -> Result<(), QueryError> {
             | Token::DoubleColon => operators += 1,
             Token::Word(word) => {
                 use Keyword::*;
-                if matches!(word.keyword, AND | OR | NOT | UNION | EXCEPT | INTERSECT | CASE | JOIN | LIKE | IS | SELECT)
-                {
+                if matches!(
+                    word.keyword,
+                    AND | OR | NOT | UNION | EXCEPT | INTERSECT | CASE | JOIN | LIKE | IS | SELECT
+                ) {
                     operators += 1;
                 }
             }
@@ -119,7 +121,8 @@ mod tests {
 
     #[test]
     fn only_statements_that_read_pass() {
-        for sql in ["SELECT 1", "EXPLAIN SELECT 1", "DESCRIBE runs", "SHOW TABLES", "WITH a AS (SELECT 1) SELECT * FROM a"]
+        for sql in
+            ["SELECT 1", "EXPLAIN SELECT 1", "DESCRIBE runs", "SHOW TABLES", "WITH a AS (SELECT 1) SELECT * FROM a"]
         {
             check_reads_only(&parse(sql).unwrap()).unwrap();
         }

@@ -146,6 +146,8 @@ pub fn near(keys: &[&str], name: &str) -> Vec<String> {
 /// The keys that a statement needs, by group.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct NamedKeys {
+    /// Whether `runs` shows them as structs; else each is a column `params.lr` of its own.
+    pub as_structs: bool,
     keys: BTreeSet<(Group, String)>,
 }
 
@@ -193,6 +195,6 @@ mod tests {
         assert!(matches!(resolve("LOSS", false), Err(QueryError::AmbiguousKey { .. })));
         assert!(matches!(resolve("auc", true), Err(QueryError::UnknownKey { .. })));
         let Err(QueryError::UnknownKey { near, keys, .. }) = resolve("lss", false) else { panic!() };
-        assert_eq!((near, keys), (vec!["loss".to_string(), "Loss".to_string()], 4));
+        assert_eq!((near, keys), (vec!["Loss".to_string(), "loss".to_string()], 4));
     }
 }

@@ -1,15 +1,16 @@
 //! Names of keys in a statement: found, resolved and written so that the engine understands them.
 //!
-//! `params.optimizer.lr` becomes `params['optimizer.lr']` before planning, since the engine would lower-case it and take
-//! the dots for structs in structs. Only the keys that are found here get into the planned schema.
+//! The engine would lower-case `params.optimizer.LR` and take its dots for structs in structs. So before planning it
+//! becomes a column of that name, which `runs` has for each key that the statement names and for no other. A statement
+//! that asks for whole structs (`SELECT *`, `SELECT params`) gets those instead, and its keys become `params['lr']`.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, Ident, ObjectName, Select, SelectItem, SetExpr, Statement as
-    Sql, Subscript, TableFactor, Value, VisitMut, VisitorMut, visit_relations,
+    AccessExpr, Expr, Ident, ObjectName, Select, SelectItem, SetExpr, Statement as Sql, Subscript, TableFactor, Value,
+    VisitMut, VisitorMut, visit_relations,
 };
 
 use super::error::QueryError;
@@ -44,17 +45,61 @@ pub fn rewrite(statement: &mut Statement, counts: &KeyCounts) -> Result<NamedKey
     };
     let mut relations = Relations::default();
     let _ = sql.visit(&mut relations);
-    let mut keys = Keys { counts, relations: relations.names, named: NamedKeys::default() };
-    if let ControlFlow::Break(e) = sql.visit(&mut keys) {
-        return Err(e);
-    }
+    let relations = relations.names;
+
+    let mut as_columns = sql.clone();
+    let mut named = rewrite_as(&mut as_columns, counts, &relations, false)?;
+    let mut whole = WholeStructs { relations: &relations, groups: BTreeSet::new() };
+    let _ = as_columns.visit(&mut whole);
     // A wildcard of the outermost query shows whole structs; one further in only hands columns on.
-    if shows_everything(sql) {
-        for group in Group::ALL {
-            keys.named.add_all(group, counts);
-        }
+    let groups = if shows_everything(sql) { Group::ALL.into() } else { whole.groups };
+    if groups.is_empty() {
+        *sql = as_columns;
+        return Ok(named);
     }
-    Ok(keys.named)
+    named = rewrite_as(sql, counts, &relations, true)?;
+    for group in groups {
+        named.add_all(group, counts);
+    }
+    Ok(named)
+}
+
+fn rewrite_as(
+    sql: &mut Sql,
+    counts: &KeyCounts,
+    relations: &BTreeSet<String>,
+    as_structs: bool,
+) -> Result<NamedKeys, QueryError> {
+    let mut named = NamedKeys::default();
+    named.as_structs = as_structs;
+    let mut keys = Keys { counts, relations, named };
+    match sql.visit(&mut keys) {
+        ControlFlow::Break(e) => Err(e),
+        ControlFlow::Continue(()) => Ok(keys.named),
+    }
+}
+
+/// Finds struct columns that are asked for as a whole, once keys have become columns.
+struct WholeStructs<'a> {
+    relations: &'a BTreeSet<String>,
+    groups: BTreeSet<Group>,
+}
+
+impl VisitorMut for WholeStructs<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let column = match &*expr {
+            Expr::Identifier(column) => Some(column),
+            Expr::CompoundIdentifier(idents) => match idents.as_slice() {
+                [relation, column] if self.relations.contains(&relation.value.to_lowercase()) => Some(column),
+                _ => None,
+            },
+            _ => None,
+        };
+        self.groups.extend(column.and_then(|c| Group::parse(&c.value)));
+        ControlFlow::Continue(())
+    }
 }
 
 fn shows_everything(sql: &Sql) -> bool {
@@ -103,7 +148,8 @@ impl VisitorMut for Relations {
             | TableFactor::NestedJoin { alias, .. } => (None, alias.as_ref()),
             _ => (None, None),
         };
-        let own = name.and_then(|n| n.0.last()).and_then(|part| part.as_ident()).map(|ident| ident.value.to_lowercase());
+        let own =
+            name.and_then(|n| n.0.last()).and_then(|part| part.as_ident()).map(|ident| ident.value.to_lowercase());
         match alias {
             Some(alias) => self.names.extend([alias.name.value.to_lowercase()]),
             None => self.names.extend(own),
@@ -114,7 +160,7 @@ impl VisitorMut for Relations {
 
 struct Keys<'a> {
     counts: &'a KeyCounts,
-    relations: BTreeSet<String>,
+    relations: &'a BTreeSet<String>,
     named: NamedKeys,
 }
 
@@ -164,7 +210,10 @@ impl Keys<'_> {
         let short = format!("{}.{key}", written.group.name());
         let long = written.before.iter().map(|i| format!("{}.", i.value)).collect::<String>() + &short;
         self.named.add(written.group, key.clone());
-        *expr = access(written.before, written.group.name(), key, written.after);
+        *expr = match self.named.as_structs {
+            true => access(written.before, written.group.name(), key, written.after),
+            false => column(written.before, &short),
+        };
         Ok(Some((short, long)))
     }
 }
@@ -184,12 +233,14 @@ impl VisitorMut for Keys<'_> {
             };
             shown.push(named);
         }
-        // `SELECT params.lr` is shown as it is written, not as the engine's name for the access.
+        // Shown as it is written, not by the engine's name for an access; with its table where that tells two apart.
         for i in 0..shown.len() {
             let Some((short, long)) = shown[i].clone() else { continue };
             let twice = shown.iter().flatten().filter(|(other, _)| *other == short).count() > 1;
             let item = &mut select.projection[i];
-            if let SelectItem::UnnamedExpr(expr) = item {
+            if let SelectItem::UnnamedExpr(expr) = item
+                && (twice || self.named.as_structs)
+            {
                 let alias = Ident::with_quote('"', if twice { long } else { short });
                 *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
             }
@@ -199,23 +250,9 @@ impl VisitorMut for Keys<'_> {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
         match self.rewrite(expr) {
-            Err(e) => return ControlFlow::Break(e),
-            Ok(Some(_)) => return ControlFlow::Continue(()),
-            Ok(None) => {}
+            Err(e) => ControlFlow::Break(e),
+            Ok(_) => ControlFlow::Continue(()),
         }
-        // A whole struct is asked for.
-        let whole = match &*expr {
-            Expr::Identifier(column) => Some(column),
-            Expr::CompoundIdentifier(idents) => match idents.as_slice() {
-                [relation, column] if self.relations.contains(&relation.value.to_lowercase()) => Some(column),
-                _ => None,
-            },
-            _ => None,
-        };
-        if let Some(group) = whole.filter(|c| c.quote_style != Some(REWRITTEN)).and_then(|c| Group::parse(&c.value)) {
-            self.named.add_all(group, self.counts);
-        }
-        ControlFlow::Continue(())
     }
 }
 
@@ -262,18 +299,83 @@ fn parts(expr: &Expr) -> Option<(Vec<Part>, Vec<AccessExpr>)> {
     }
 }
 
-/// Marks the struct of a rewritten access, of which only the named leaf is wanted.
-const REWRITTEN: char = '`';
-
-fn access(before: Vec<Ident>, group: &str, key: String, after: Vec<AccessExpr>) -> Expr {
+/// The column that stands for a key.
+fn column(before: Vec<Ident>, name: &str) -> Expr {
     let mut idents = before;
-    idents.push(Ident::with_quote(REWRITTEN, group));
-    let root = match idents.len() {
+    idents.push(Ident::with_quote('"', name));
+    match idents.len() {
         1 => Expr::Identifier(idents.remove(0)),
         _ => Expr::CompoundIdentifier(idents),
-    };
+    }
+}
+
+/// The key within its struct.
+fn access(before: Vec<Ident>, group: &str, key: String, after: Vec<AccessExpr>) -> Expr {
     let key = Expr::Value(Value::SingleQuotedString(key).into());
     let mut access_chain = vec![AccessExpr::Subscript(Subscript::Index { index: key })];
     access_chain.extend(after);
-    Expr::CompoundFieldAccess { root: Box::new(root), access_chain }
+    Expr::CompoundFieldAccess { root: Box::new(column(before, group)), access_chain }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::guard::parse;
+
+    fn rewritten(sql: &str) -> String {
+        let mut counts = KeyCounts::default();
+        for key in ["lr", "optimizer.LR", "train loss (v2)", "model"] {
+            counts.params.entry(key.to_string()).or_default().int = 1;
+        }
+        counts.metrics.insert("auc".into(), 1);
+        let mut statement = parse(sql).unwrap();
+        match rewrite(&mut statement, &counts) {
+            Ok(_) => statement.to_string(),
+            Err(e) => format!("error: {e}"),
+        }
+    }
+
+    #[test]
+    fn keys_become_columns() {
+        let cases = [
+            ("SELECT params.lr FROM runs", r#"SELECT "params.lr" FROM runs"#),
+            ("SELECT Params.Optimizer.lr FROM runs", r#"SELECT "params.optimizer.LR" FROM runs"#),
+            ("SELECT r.params.lr FROM runs AS r", r#"SELECT r."params.lr" FROM runs AS r"#),
+            ("SELECT params['train loss (v2)'] FROM runs", r#"SELECT "params.train loss (v2)" FROM runs"#),
+            ("SELECT r.params['lr'] FROM runs AS r", r#"SELECT r."params.lr" FROM runs AS r"#),
+            (
+                "SELECT params.key FROM params JOIN runs USING(run_id)",
+                "SELECT params.key FROM params JOIN runs USING(run_id)",
+            ),
+            (
+                "SELECT a.params.lr, b.params.lr FROM runs AS a, runs AS b",
+                r#"SELECT a."params.lr" AS "a.params.lr", b."params.lr" AS "b.params.lr" FROM runs AS a, runs AS b"#,
+            ),
+            (
+                "WITH t AS (SELECT * FROM runs) SELECT params.lr FROM t WHERE metrics.auc > 0",
+                r#"WITH t AS (SELECT * FROM runs) SELECT "params.lr" FROM t WHERE "metrics.auc" > 0"#,
+            ),
+        ];
+        for (sql, expected) in cases {
+            assert_eq!(rewritten(sql), expected);
+        }
+    }
+
+    #[test]
+    fn whole_structs_keep_their_keys_inside() {
+        assert_eq!(
+            rewritten("SELECT params, metrics.auc FROM runs ORDER BY params.lr"),
+            r#"SELECT params, "metrics"['auc'] AS "metrics.auc" FROM runs ORDER BY "params"['lr']"#
+        );
+        assert_eq!(
+            rewritten("SELECT * FROM runs WHERE params.lr > 1"),
+            r#"SELECT * FROM runs WHERE "params"['lr'] > 1"#
+        );
+    }
+
+    #[test]
+    fn unknown_keys_are_errors() {
+        assert_eq!(rewritten("SELECT params.zzz FROM runs"), "error: no key 'params.zzz' in table 'runs'");
+        assert_eq!(rewritten("SELECT params['LR'] FROM runs"), "error: no key 'params.LR' in table 'runs'");
+    }
 }

@@ -37,9 +37,13 @@ pub async fn plan(snapshot: &Snapshot, overlay: &Overlay, named: &NamedKeys) -> 
         }
     }
     for group in Group::ALL {
-        let leaves: Vec<Expr> = named.of(group).flat_map(|key| [lit(key), leaf(group, key, overlay)]).collect();
-        if !leaves.is_empty() {
-            shown.push(named_struct(leaves).alias(group.name()));
+        if named.as_structs {
+            let leaves: Vec<Expr> = named.of(group).flat_map(|key| [lit(key), leaf(group, key, overlay)]).collect();
+            if !leaves.is_empty() {
+                shown.push(named_struct(leaves).alias(group.name()));
+            }
+        } else {
+            shown.extend(named.of(group).map(|key| leaf(group, key, overlay).alias(format!("{}.{key}", group.name()))));
         }
     }
     Ok(LogicalPlanBuilder::from(rows).project(shown)?.build()?)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, RecordBatch};
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider,
     TableProvider,
@@ -12,6 +12,7 @@ use datafusion::catalog::{
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::optimizer::Optimizer;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, col, lit};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as Sql;
@@ -119,11 +120,15 @@ impl Session {
             runtime = runtime.with_memory_limit(bytes, 1.0);
         }
         let runtime = runtime.build_arc().map_err(QueryError::from)?;
+        // Before common subexpressions are taken out of the conditions, where the lookup would hide from the scan.
+        let mut rules = Optimizer::new().rules;
+        let after = rules.iter().position(|rule| rule.name() == "push_down_filter").map_or(0, |i| i + 1);
+        rules.insert(after, Arc::new(PruneByExperiment));
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
-            .with_optimizer_rule(Arc::new(PruneByExperiment))
+            .with_optimizer_rules(rules)
             .build();
         let engine = SessionContext::new_with_state(state);
         register_files(&engine, Arc::clone(&snapshot.tables().objects));
@@ -146,7 +151,10 @@ impl Session {
             guard::check_reads_only(&statement)?;
         }
         if let Some(table) = described(&statement) {
-            return self.describe(&table).await;
+            return self.show(describe::batch(&self.columns(&table).await?));
+        }
+        if matches!(&statement, Statement::Statement(sql) if matches!(sql.as_ref(), Sql::ShowTables { .. })) {
+            return self.show(describe::tables_batch(self.tables()));
         }
         let overlay = self.overlay().await?;
         let mut named = NamedKeys::default();
@@ -170,8 +178,7 @@ impl Session {
         let state = self.engine.state();
         let references = state.resolve_table_references(statement).map_err(QueryError::from)?;
         let wants_all = references.iter().any(|r| r.schema() == Some("information_schema"))
-            || matches!(statement, Statement::Statement(sql) if matches!(sql.as_ref(),
-                Sql::ShowTables { .. } | Sql::ShowColumns { .. }));
+            || matches!(statement, Statement::Statement(sql) if matches!(sql.as_ref(), Sql::ShowColumns { .. }));
         let public = MemorySchemaProvider::new();
         let frames = MemorySchemaProvider::new();
         for (name, table) in self.made.lock().unwrap_or_else(|e| e.into_inner()).iter() {
@@ -217,7 +224,11 @@ impl Session {
         catalog.register_schema(FRAMES, Arc::new(frames)).map_err(QueryError::from)?;
         let catalogs = MemoryCatalogProviderList::new();
         datafusion::catalog::CatalogProviderList::register_catalog(&catalogs, CATALOG.to_string(), Arc::new(catalog));
-        let state = SessionStateBuilder::new_from_existing(state).with_catalog_list(Arc::new(catalogs)).build();
+        let mut state = SessionStateBuilder::new_from_existing(state).with_catalog_list(Arc::new(catalogs)).build();
+        if named.as_structs {
+            // Moving accesses of leaves about loses columns in some joins (DataFusion 55: `ON a.s['x'] = b.s['x'] + 1`).
+            state.config_mut().options_mut().optimizer.enable_leaf_expression_pushdown = false;
+        }
         Ok(SessionContext::new_with_state(state))
     }
 
@@ -269,9 +280,7 @@ impl Session {
         }
     }
 
-    async fn describe(&self, table: &str) -> Result<Query> {
-        let columns = self.columns(table).await?;
-        let batch = describe::batch(&columns);
+    fn show(&self, batch: RecordBatch) -> Result<Query> {
         let frame = self.engine.read_batch(batch).map_err(QueryError::from)?;
         Ok(Query { frame, notes: Vec::new() })
     }

@@ -94,7 +94,40 @@ async fn tables_join_and_structs_pass_through_subqueries() {
         live += &ask(&store, sql).await;
         live += "\n";
     }
-    insta::assert_snapshot!(live, @"");
+    insta::assert_snapshot!(live, @r#"
+    +----------+-------+-------------+----------+
+    | name     | value | params.seed | best.AUC |
+    +----------+-------+-------------+----------+
+    | text     | auto  | 4           | 0.99     |
+    | best     | 0.05  | 1           | 0.95     |
+    | good     | 0.01  | 0           | 0.9      |
+    | diverged | 0.5   | 3           | 0.1      |
+    | no score | 0.02  | 2           |          |
+    +----------+-------+-------------+----------+
+    +------------+--------+------------+-----------+
+    | experiment | n_runs | n_finished | n_configs |
+    +------------+--------+------------+-----------+
+    | churn      | 5      | 5          | 5         |
+    +------------+--------+------------+-----------+
+    +--------------+---+-----------------------+
+    | params.model | n | max(runs.metrics.AUC) |
+    +--------------+---+-----------------------+
+    | gbm          | 5 | 0.99                  |
+    +--------------+---+-----------------------+
+    +--------------+
+    | params.model |
+    +--------------+
+    | gbm          |
+    +--------------+
+    +---------------+---------------+
+    | a.params.seed | b.params.seed |
+    +---------------+---------------+
+    | 1             | 0             |
+    | 2             | 1             |
+    | 3             | 2             |
+    | 4             | 3             |
+    +---------------+---------------+
+    "#);
     store.seal().await.unwrap();
     let mut sealed = String::new();
     for sql in questions {
@@ -107,28 +140,97 @@ async fn tables_join_and_structs_pass_through_subqueries() {
 #[tokio::test]
 async fn errors_name_what_is_near() {
     let Fixture { store, _dir } = fixture();
-    insta::assert_snapshot!(ask(&store, "SELECT metrics.acu FROM runs").await, @"");
-    insta::assert_snapshot!(ask(&store, "SELECT * FROM rnus").await, @"");
-    insta::assert_snapshot!(ask(&store, "SELECT nme FROM runs").await, @"");
-    insta::assert_snapshot!(ask(&store, "SELEC 1").await, @"");
-    insta::assert_snapshot!(ask(&store, "DROP TABLE runs").await, @"");
+    insta::assert_snapshot!(ask(&store, "SELECT metrics.acu FROM runs").await, @r#"error: no key 'metrics.acu' in table 'runs'"#);
+    insta::assert_snapshot!(ask(&store, "SELECT * FROM rnus").await, @r#"error: no table 'rnus'"#);
+    insta::assert_snapshot!(ask(&store, "SELECT nme FROM runs").await, @r#"error: no column 'nme'"#);
+    insta::assert_snapshot!(ask(&store, "SELEC 1").await, @r#"error: Expected: an SQL statement, found: SELEC at Line: 1, Column: 1"#);
+    insta::assert_snapshot!(ask(&store, "DROP TABLE runs").await, @r#"error: DROP is not allowed: this session only reads"#);
 }
 
 #[tokio::test]
 async fn a_condition_on_the_experiment_becomes_one_on_its_id() {
     let Fixture { store, _dir } = fixture();
     store.seal().await.unwrap();
-    let plan = ask(&store, "EXPLAIN SELECT name FROM runs WHERE experiment = 'churn' AND experiment NOT LIKE 'x%'").await;
+    let plan =
+        ask(&store, "EXPLAIN SELECT name FROM runs WHERE experiment = 'churn' AND experiment NOT LIKE 'x%'").await;
     assert!(plan.contains("predicate=experiment_id"), "{plan}");
     assert!(!plan.contains("experiment_name("), "{plan}");
-    let plan = ask(&store, "EXPLAIN SELECT params.model FROM runs WHERE metrics.auc > 0.5 ORDER BY metrics.auc LIMIT 1").await;
-    insta::assert_snapshot!(plan, @"");
+    let plan =
+        ask(&store, "EXPLAIN SELECT params.model FROM runs WHERE metrics.auc > 0.5 ORDER BY metrics.auc LIMIT 1").await;
+    assert!(plan.contains("TopK(fetch=1)"), "{plan}");
+    assert!(plan.contains("projection=[get_field(params_text"), "leaves are read, not structs: {plan}");
+    assert!(!plan.contains("FilterExec"), "the scan filters: {plan}");
 }
 
 #[tokio::test]
 async fn select_star_shows_structs_and_describe_shows_keys() {
     let Fixture { store, _dir } = fixture();
-    insta::assert_snapshot!(ask(&store, "SELECT * FROM runs WHERE name = 'text'").await, @"");
-    insta::assert_snapshot!(ask(&store, "DESCRIBE runs").await, @"");
-    insta::assert_snapshot!(ask(&store, "SHOW TABLES").await, @"");
+    let all = ask(&store, "SELECT * FROM runs WHERE name = 'text' AND params.optimizer.lr IS NULL").await;
+    assert!(all.contains("{model: gbm, optimizer.LR: , seed: 4}"), "{all}");
+    assert!(all.contains("{AUC: 0.99}"), "{all}");
+    insta::assert_snapshot!(ask(&store, "DESCRIBE runs").await, @r#"
+    +--------------------------+-----------+------+--------------------------------------------------------------------------------------------+
+    | column_name              | data_type | runs | description                                                                                |
+    +--------------------------+-----------+------+--------------------------------------------------------------------------------------------+
+    | run_id                   | text      |      | The run                                                                                    |
+    | experiment_id            | text      |      | Its experiment                                                                             |
+    | experiment               | text      |      | Name of its experiment                                                                     |
+    | name                     | text      |      | A name for people, not unique                                                              |
+    | status                   | text      |      | RUNNING, FINISHED, FAILED, KILLED, SCHEDULED or CRASHED                                    |
+    | error                    | text      |      | What ended a failed run                                                                    |
+    | start_time               | timestamp |      | When it began                                                                              |
+    | end_time                 | timestamp |      | When it ended; NULL while it has not                                                       |
+    | duration_s               | double    |      | Seconds from start to end                                                                  |
+    | user                     | text      |      | Who ran it                                                                                 |
+    | host                     | text      |      | On which machine                                                                           |
+    | command                  | text      |      | By which command                                                                           |
+    | git_commit               | text      |      | Commit of the code                                                                         |
+    | git_branch               | text      |      | Branch of the code                                                                         |
+    | git_dirty                | boolean   |      | Whether there were changes beyond the commit                                               |
+    | git_remote               | text      |      | Where the code lives                                                                       |
+    | parent_run_id            | text      |      | The run that this one is part of                                                           |
+    | config_id                | text      |      | What repeats share: digest of the typed params without repeat keys, and of the feature set |
+    | seed                     | bigint    |      | The param seed, where it is a whole number                                                 |
+    | fold                     | bigint    |      | The param fold, where it is a whole number                                                 |
+    | feature_set              | text      |      | Digest of the sorted names of the features used; NULL when none were logged                |
+    | n_features               | bigint    |      | Number of features used; NULL when none were logged                                        |
+    | features                 | text[]    |      | Names of the features used, by position                                                    |
+    | notes                    | text      |      | Free text                                                                                  |
+    | params.model             | text      | 5    | params, each in the type that most runs log                                                |
+    | params.optimizer.LR      | double    | 5    | 1 of its values are text and read as NULL here; see params_text.optimizer.LR               |
+    | params.seed              | bigint    | 5    | params, each in the type that most runs log                                                |
+    | params_num.model         | double    | 5    | params that are numbers, as doubles                                                        |
+    | params_num.optimizer.LR  | double    | 5    | params that are numbers, as doubles                                                        |
+    | params_num.seed          | double    | 5    | params that are numbers, as doubles                                                        |
+    | params_text.model        | text      | 5    | params as text, as logged                                                                  |
+    | params_text.optimizer.LR | text      | 5    | params as text, as logged                                                                  |
+    | params_text.seed         | text      | 5    | params as text, as logged                                                                  |
+    | metrics.AUC              | double    | 4    | last value of each metric without a context; NULL where that is NaN                        |
+    | metrics_min.AUC          | double    | 4    | smallest value of each metric without a context                                            |
+    | metrics_max.AUC          | double    | 4    | greatest value of each metric without a context                                            |
+    | best.AUC                 | double    | 4    | metrics_min or metrics_max, by the declared goal; NULL without one                         |
+    | tags.owner               | text      | 5    | tags; empty text for a bare one                                                            |
+    +--------------------------+-----------+------+--------------------------------------------------------------------------------------------+
+    "#);
+    insta::assert_snapshot!(ask(&store, "SHOW TABLES").await, @r#"
+    +---------------+---------------------------------------------------------------------+
+    | table_name    | description                                                         |
+    +---------------+---------------------------------------------------------------------+
+    | runs          | one row per run, with its params, metrics, tags and data as structs |
+    | params        | one row per run and param                                           |
+    | metrics       | one row per logged point                                            |
+    | metric_stats  | one row per run, metric and context                                 |
+    | features      | one row per run and feature                                         |
+    | data_versions | one row per run, data set and role                                  |
+    | tags          | one row per run and tag                                             |
+    | artifacts     | one row per run and file                                            |
+    | packages      | one row per run and package                                         |
+    | environment   | one row per run and fact about where it ran                         |
+    | links         | one row per run, other run and kind of tie                          |
+    | comments      | one row per run and comment                                         |
+    | series        | one row per point that is text, a histogram or a file               |
+    | experiments   | one row per experiment, with counts of its runs                     |
+    | metric_defs   | one row per experiment and metric with a declared goal              |
+    +---------------+---------------------------------------------------------------------+
+    "#);
 }
