@@ -238,8 +238,8 @@ impl LineReader {
             return Ok(());
         }
         match act {
-            Act::Delete => return store.hide_run(id, true),
-            Act::Restore => return store.hide_run(id, false),
+            Act::Delete => return store.delete_run_soon(id),
+            Act::Restore => return store.restore_run_soon(id),
             _ => {}
         }
         let open = self.open.get_mut(id).expect("an unknown run was refused");

@@ -37,6 +37,14 @@ impl RawLine {
 pub struct Lines {
     input: BufReader<Box<dyn Read + Send>>,
     number: u64,
+    /// An error that comes after lines which were read before it.
+    late: Option<io::Error>,
+}
+
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lines").field("number", &self.number).finish_non_exhaustive()
+    }
 }
 
 impl Lines {
@@ -47,7 +55,7 @@ impl Lines {
         let gzip = head == [0x1f, 0x8b];
         let whole = Cursor::new(head).chain(input);
         let input: Box<dyn Read + Send> = if gzip { Box::new(MultiGzDecoder::new(BufReader::new(whole))) } else { Box::new(whole) };
-        Ok(Lines { input: BufReader::with_capacity(64 << 10, input), number: 0 })
+        Ok(Lines { input: BufReader::with_capacity(1 << 20, input), number: 0, late: None })
     }
 
     /// The next line; `None` at the end.
@@ -80,15 +88,27 @@ impl Lines {
 
     /// The next lines: what is there without waiting, at least one and at most `most`, or about 4 MiB. Empty at the end.
     pub fn next_batch(&mut self, most: usize) -> io::Result<Vec<RawLine>> {
+        if let Some(e) = self.late.take() {
+            return Err(e);
+        }
         let mut lines = Vec::new();
         let mut size = 0;
         while lines.len() < most && size < 4 << 20 {
             if !lines.is_empty() && self.may_wait() {
                 break;
             }
-            let Some(line) = self.next_line()? else { break };
-            size += line.bytes.len();
-            lines.push(line);
+            match self.next_line() {
+                Ok(Some(line)) => {
+                    size += line.bytes.len();
+                    lines.push(line);
+                }
+                Ok(None) => break,
+                Err(e) if lines.is_empty() => return Err(e),
+                Err(e) => {
+                    self.late = Some(e);
+                    break;
+                }
+            }
         }
         Ok(lines)
     }

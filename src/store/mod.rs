@@ -289,11 +289,14 @@ impl Store {
         self.log(&Record::Restore { run: run.clone() }, Durability::Synced).map(|_| ())
     }
 
-    /// Hides or shows a run without waiting for the disk.
-    pub(crate) fn hide_run(&self, run: &RunId, hidden: bool) -> Result<()> {
-        let run = run.clone();
-        let record = if hidden { Record::Delete { run } } else { Record::Restore { run } };
-        self.log(&record, Durability::Buffered).map(|_| ())
+    /// Like [`Store::delete_run`], without waiting for the disk; [`Store::flush`] waits for many at once.
+    pub fn delete_run_soon(&self, run: &RunId) -> Result<()> {
+        self.log(&Record::Delete { run: run.clone() }, Durability::Buffered).map(|_| ())
+    }
+
+    /// Like [`Store::restore_run`], without waiting for the disk.
+    pub fn restore_run_soon(&self, run: &RunId) -> Result<()> {
+        self.log(&Record::Restore { run: run.clone() }, Durability::Buffered).map(|_| ())
     }
 
     /// Moves everything that is live into the tables.
