@@ -4,6 +4,8 @@ pub mod answer;
 pub mod args;
 pub mod aside;
 pub mod commands;
+#[cfg(test)]
+mod docs;
 pub mod failure;
 pub mod feed;
 pub mod hints;
