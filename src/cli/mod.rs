@@ -7,6 +7,7 @@ pub mod commands;
 pub mod failure;
 pub mod hints;
 pub mod place;
+pub mod repl;
 pub mod statements;
 pub mod terminal;
 pub mod values;
