@@ -1,1 +1,81 @@
-fn main() {}
+//! The project's own tasks: `cargo xtask test`, `bench` and `docs`. Standard library only, so that it builds in a second.
+
+mod bench;
+mod python;
+mod step;
+
+use std::process::ExitCode;
+
+use step::{Failed, Tasks};
+
+const HELP: &str = "\
+Usage: cargo xtask <TASK>
+
+Tasks:
+  test    formatting, lints, all tests and doc tests, the comparison with other engines, the scale test
+  bench   runs the benchmarks and prints their figures (arguments after it go to criterion)
+  docs    writes the generated parts of docs/ again
+
+Environment:
+  CARGO_TARGET_DIR     where everything is built (default: runlake/target in the cache folder)
+  RUNLAKE_BENCH_DATA   folder with the data of the scale test (default: ../shared/data)
+  CI                   when set, what cannot run fails instead of being skipped";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let task = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    let tasks = match Tasks::new() {
+        Ok(tasks) => tasks,
+        Err(e) => {
+            eprintln!("error: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = match task.as_str() {
+        "test" => test(&tasks),
+        "bench" => bench::run(&tasks, &rest),
+        "docs" => docs(&tasks),
+        "" | "help" | "-h" | "--help" => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        other => {
+            eprintln!("error: there is no task '{other}'\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed(step)) => {
+            println!("xtask {task}: FAILED at step '{step}'");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test(tasks: &Tasks) -> Result<(), Failed> {
+    tasks.cargo("formatting", &["fmt", "--all", "--check"])?;
+    tasks.cargo("lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    tasks.cargo("tests", &["test", "--workspace"])?;
+    python::engines(tasks)?;
+    python::scale(tasks)?;
+    match tasks.skipped().as_slice() {
+        [] => println!("xtask test: all steps passed"),
+        skipped => println!("xtask test: passed, but skipped: {}", skipped.join(", ")),
+    }
+    Ok(())
+}
+
+fn docs(tasks: &Tasks) -> Result<(), Failed> {
+    // The tests that hold generated pages against the code write them instead when asked to.
+    let update = [("UPDATE_DOCS", "1")];
+    tasks.cargo_with("generated docs", &["test", "--package", "runlake", "--test", "it", "docs::"], &update)?;
+    tasks.cargo_with(
+        "generated docs of the command",
+        &["test", "--package", "runlake", "--bin", "runlake"],
+        &update,
+    )?;
+    println!("xtask docs: written; `git diff docs` shows what changed");
+    Ok(())
+}

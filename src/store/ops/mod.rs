@@ -24,7 +24,6 @@ use crate::schema::Table;
 
 pub use compact::{CompactReport, SMALL_FILES, compact, small_files};
 pub use gc::{GcOptions, GcReport, gc};
-#[cfg(test)]
 pub(crate) use seal::goal_row;
 pub use seal::{SealReport, seal};
 

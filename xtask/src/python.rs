@@ -1,0 +1,98 @@
+//! Steps in Python: other engines read what runlake wrote. Their packages go into an environment of their own.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::step::{Failed, Tasks};
+
+const REQUIREMENTS: &str = "tests/engines/requirements.txt";
+const ENGINES: &str = "other engines";
+const SCALE: &str = "scale";
+
+/// Compares what other engines read with what runlake says.
+pub fn engines(tasks: &Tasks) -> Result<(), Failed> {
+    let Some(python) = environment(tasks, ENGINES)? else { return Ok(()) };
+    let Some(binary) = binary(tasks) else {
+        return tasks.cannot_run(ENGINES, "there is no runlake binary in the target folder");
+    };
+    tasks.run(ENGINES, Command::new(python).arg("tests/engines/compare.py").arg("--runlake").arg(binary))
+}
+
+/// Loads large real data and compares counts, extremes and a ranking with an independent reader.
+pub fn scale(tasks: &Tasks) -> Result<(), Failed> {
+    let data = match env::var_os("RUNLAKE_BENCH_DATA") {
+        Some(folder) => PathBuf::from(folder),
+        None => tasks.root().join("../shared/data"),
+    };
+    if !data.join("feature_selection/trials.parquet").is_file() {
+        tasks.skip(SCALE, &format!("no data in {} (RUNLAKE_BENCH_DATA names another folder)", data.display()));
+        return Ok(());
+    }
+    let Some(python) = environment(tasks, SCALE)? else { return Ok(()) };
+    let Some(binary) = binary(tasks) else {
+        return tasks.cannot_run(SCALE, "there is no runlake binary in the target folder");
+    };
+    let mut command = Command::new(python);
+    command.arg("tests/scale/load.py").arg("--data").arg(data).arg("--runlake").arg(binary);
+    tasks.run(SCALE, &mut command)
+}
+
+/// The binary that `cargo test` has just built. (A release binary may be older than the sources.)
+fn binary(tasks: &Tasks) -> Option<PathBuf> {
+    let binary = tasks.target().join("debug").join(format!("runlake{}", env::consts::EXE_SUFFIX));
+    binary.is_file().then_some(binary)
+}
+
+/// The interpreter of an environment that holds the pinned packages; `None` when the step is skipped.
+fn environment(tasks: &Tasks, step: &str) -> Result<Option<PathBuf>, Failed> {
+    let wanted = fs::read_to_string(tasks.root().join(REQUIREMENTS)).map_err(|e| {
+        println!("==> {step}: {REQUIREMENTS} cannot be read: {e}");
+        Failed(step.to_string())
+    })?;
+    let folder = tasks.cache().join("venv");
+    let python = folder.join("bin/python");
+    let stamp = folder.join("requirements.txt");
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) && works(&python) {
+        return Ok(Some(python));
+    }
+    println!("==> {step}: installing Python packages into {}", folder.display());
+    match install(&folder, &python, &tasks.root().join(REQUIREMENTS)) {
+        Ok(()) => {
+            fs::write(&stamp, wanted).map_err(|e| {
+                println!("==> {step}: {} cannot be written: {e}", stamp.display());
+                Failed(step.to_string())
+            })?;
+            Ok(Some(python))
+        }
+        Err(why) => tasks.cannot_run(step, &why).map(|()| None),
+    }
+}
+
+fn works(python: &Path) -> bool {
+    let status = Command::new(python)
+        .args(["-c", "import deltalake, duckdb, pyarrow"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    status.is_ok_and(|s| s.success())
+}
+
+fn install(folder: &Path, python: &Path, requirements: &Path) -> Result<(), String> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(|e| format!("{} cannot be removed: {e}", folder.display()))?;
+    }
+    let made = Command::new("python3").args(["-m", "venv"]).arg(folder).status();
+    match made {
+        Ok(status) if status.success() => {}
+        Ok(_) => return Err("`python3 -m venv` failed (on Debian: install python3-venv)".to_string()),
+        Err(e) => return Err(format!("python3 cannot be started: {e}")),
+    }
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(requirements);
+    match pip.status() {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err(format!("pip could not install the packages of {REQUIREMENTS}")),
+    }
+}
