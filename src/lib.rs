@@ -28,6 +28,7 @@
 #![warn(missing_docs)]
 
 mod error;
+pub mod export;
 mod model;
 mod query;
 mod schema;
@@ -39,7 +40,7 @@ pub use model::{
     InvalidStatus, InvalidTime, Link, MetricGoal, Micros, Month, ParamValue, RunId, RunStart, SeriesKind, SeriesPoint,
     Status, Step,
 };
-pub use query::{ColumnInfo, Query, QueryError, Session, SessionOptions, TableSummary};
+pub use query::{ColumnInfo, Query, QueryError, Session, SessionOptions, TableSummary, within};
 pub use store::ops::{CompactReport, GcOptions, GcReport, SealReport};
 pub use store::{
     ArtifactReader, Durability, Metrics, Result as StoreResult, Run, RunOptions, Store, StoreError, WriteFailure,

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `runlake` command: parses, calls the library, shows what it gave.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
+
+use super::Micros;
 
 /// Names one run: 1 to 128 characters out of `A-Z a-z 0-9 . _ -`, the first a letter or a digit.
 ///
@@ -22,7 +25,7 @@ pub struct InvalidRunId(pub String);
 impl RunId {
     /// Makes a fresh id out of the clock and random bits.
     pub fn generate() -> Self {
-        RunId(uuid::Uuid::now_v7().simple().to_string().into())
+        RunId(format!("{:032x}", uuid_v7()).into())
     }
 
     /// Takes over an id that exists already.
@@ -37,6 +40,20 @@ impl RunId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// A UUIDv7, later ones of a process greater than earlier ones.
+///
+/// Made here since the library keeps its clock behind a lock, which a thread of the parent may hold at a fork.
+fn uuid_v7() -> u128 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    // 48 bits of milliseconds, then 12 bits for parts of one.
+    let micros = Micros::now().0.max(0) as u64;
+    let now = (micros / 1000) << 12 | (micros % 1000) << 2;
+    let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(now.max(last + 1)));
+    let ticks = last.map_or(now, |last| now.max(last + 1)) as u128;
+    let random = uuid::Uuid::new_v4().as_u128() & ((1 << 62) - 1);
+    (ticks >> 12) << 80 | 0x7 << 76 | (ticks & 0xfff) << 64 | 0b10 << 62 | random
 }
 
 impl TryFrom<String> for RunId {
@@ -125,7 +142,7 @@ impl<'de> Deserialize<'de> for WriterId {
 impl WriterId {
     /// Makes a fresh id out of the clock and random bits.
     pub fn generate() -> Self {
-        WriterId(uuid::Uuid::now_v7().as_u128())
+        WriterId(uuid_v7())
     }
 
     /// Reads back the 32 hex digits that `Display` writes.
@@ -161,7 +178,16 @@ mod tests {
         for good in ["0", "RUN-1", "a.b_c-d", &"x".repeat(128)] {
             assert_eq!(RunId::parse(good).unwrap().as_str(), good);
         }
-        assert_eq!(RunId::generate().as_str().len(), 32);
+    }
+
+    #[test]
+    fn new_ids_are_uuids_that_sort_by_creation() {
+        let ids: Vec<_> = (0..2000).map(|_| RunId::generate()).collect();
+        assert!(ids.is_sorted_by(|a, b| a < b));
+        let id = uuid::Uuid::parse_str(ids[0].as_str()).unwrap();
+        assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
+        let seconds = id.get_timestamp().unwrap().to_unix().0 as i64;
+        assert!((Micros::now().0 / 1_000_000 - seconds).abs() < 10);
     }
 
     #[test]

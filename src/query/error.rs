@@ -1,7 +1,9 @@
 //! What can go wrong with a query.
 
+use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
+use super::keys::near;
 use crate::error::ErrorKind;
 use crate::store::StoreError;
 
@@ -51,6 +53,14 @@ pub enum QueryError {
         /// The tables there are.
         tables: Vec<String>,
     },
+    /// A column that does not exist.
+    #[error("no column '{column}'")]
+    UnknownColumn {
+        /// The column.
+        column: String,
+        /// The nearest columns there are, best first.
+        near: Vec<String>,
+    },
     /// The statement is nested or chained too deeply to be planned safely.
     #[error("the statement {what} {found} deep; the limit is {limit}")]
     TooDeep {
@@ -78,7 +88,16 @@ pub enum QueryError {
 impl From<DataFusionError> for QueryError {
     fn from(e: DataFusionError) -> Self {
         match e.find_root() {
-            DataFusionError::SQL(parser, _) => QueryError::Syntax { message: parser.to_string() },
+            DataFusionError::SQL(parser, _) => {
+                QueryError::Syntax { message: parser.to_string().trim_start_matches("sql parser error: ").to_string() }
+            }
+            DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
+                SchemaError::FieldNotFound { field, valid_fields } => {
+                    let names: Vec<&str> = valid_fields.iter().map(|f| f.name()).collect();
+                    QueryError::UnknownColumn { column: field.name().to_string(), near: near(&names, field.name()) }
+                }
+                _ => QueryError::Engine(Box::new(e)),
+            },
             _ => QueryError::Engine(Box::new(e)),
         }
     }
@@ -88,7 +107,9 @@ impl QueryError {
     /// What sort of error it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            QueryError::UnknownKey { .. } | QueryError::UnknownTable { .. } => ErrorKind::NotFound,
+            QueryError::UnknownKey { .. } | QueryError::UnknownTable { .. } | QueryError::UnknownColumn { .. } => {
+                ErrorKind::NotFound
+            }
             QueryError::TooDeep { .. } | QueryError::Timeout { .. } => ErrorKind::Limit,
             QueryError::Engine(e) => match e.find_root() {
                 DataFusionError::ResourcesExhausted(_) => ErrorKind::Limit,

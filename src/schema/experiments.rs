@@ -22,8 +22,10 @@ rows! {
 impl ExperimentRow {
     /// The row of an experiment.
     pub fn new(state: &ExperimentState) -> Self {
-        let tags: serde_json::Map<_, _> =
-            state.tags().map(|(key, value)| (key.to_string(), value.map_or(serde_json::Value::Null, Into::into))).collect();
+        let tags: serde_json::Map<_, _> = state
+            .tags()
+            .map(|(key, value)| (key.to_string(), value.map_or(serde_json::Value::Null, Into::into)))
+            .collect();
         ExperimentRow {
             experiment_id: state.id.to_string(),
             experiment: state.name().to_string(),

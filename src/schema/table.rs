@@ -154,7 +154,9 @@ impl Table {
         match self {
             Table::Metrics => &["experiment_id", "key", "run_id", "step"],
             Table::Series => &["experiment_id", "key", "run_id", "step"],
-            Table::Params | Table::MetricStats | Table::Tags | Table::Environment => &["experiment_id", "key", "run_id"],
+            Table::Params | Table::MetricStats | Table::Tags | Table::Environment => {
+                &["experiment_id", "key", "run_id"]
+            }
             Table::Features => &["experiment_id", "feature", "run_id"],
             Table::Packages => &["experiment_id", "package", "run_id"],
             Table::Experiments => &["experiment_id"],
@@ -232,9 +234,8 @@ impl RunTables {
             r#type: value.type_name().to_string(),
             num: value.number(),
         }));
-        self.metric_stats.extend(
-            state.metrics().map(|(key, ctx, stats)| MetricStatRow::new(run(), experiment(), key, ctx, stats)),
-        );
+        self.metric_stats
+            .extend(state.metrics().map(|(key, ctx, stats)| MetricStatRow::new(run(), experiment(), key, ctx, stats)));
         self.features.extend(state.features().map(|f| FeatureRow {
             run_id: run(),
             experiment_id: experiment(),
@@ -296,7 +297,9 @@ impl RunTables {
             weight: None,
             step: None,
         });
-        let parent_is_logged = state.links().any(|l| Some(l.target.as_str()) == parent.as_ref().map(|p| p.target_run_id.as_str()) && l.kind == "parent");
+        let parent_is_logged = state.links().any(|l| {
+            Some(l.target.as_str()) == parent.as_ref().map(|p| p.target_run_id.as_str()) && l.kind == "parent"
+        });
         self.links.extend(parent.filter(|_| !parent_is_logged));
         self.links.extend(state.links().map(|l| LinkRow {
             run_id: run(),
@@ -343,11 +346,15 @@ impl RunTables {
 
 /// The tags of a run as the tables show them: its own, and one for each param that two writers set differently.
 pub(super) fn shown_tags(state: &RunState) -> impl Iterator<Item = (String, Option<String>)> {
-    let own = state.tags().map(|(key, value)| (key.to_string(), value.map(str::to_string)));
-    let conflicts = state
-        .param_conflicts()
-        .map(|c| (format!("runlake.param_conflict.{}", c.key), Some(c.refused.text().unwrap_or_default())));
-    own.chain(conflicts)
+    // A conflict that was sealed comes back as a tag of the run's own; a newer one of the same param takes its place.
+    let mut tags: BTreeMap<_, _> =
+        state.tags().map(|(key, value)| (key.to_string(), value.map(str::to_string))).collect();
+    tags.extend(
+        state
+            .param_conflicts()
+            .map(|c| (format!("runlake.param_conflict.{}", c.key), Some(c.refused.text().unwrap_or_default()))),
+    );
+    tags.into_iter()
 }
 
 impl RunRow {

@@ -31,7 +31,21 @@ fn rows_survive_the_way_to_arrow_and_back() {
 /// `JOIN ... USING (run_id)` must not make a column ambiguous that people write without its table.
 #[test]
 fn names_shared_between_tables_are_the_intended_ones() {
-    let intended = ["run_id", "experiment_id", "key", "value", "context", "step", "x", "time", "kind", "position", "description", "source"];
+    let intended = [
+        "run_id",
+        "experiment_id",
+        "key",
+        "value",
+        "context",
+        "step",
+        "x",
+        "time",
+        "kind",
+        "position",
+        "description",
+        "source",
+        "digest",
+    ];
     for a in Table::FIXED {
         for b in Table::FIXED {
             if a == b {

@@ -232,11 +232,8 @@ impl KeyCounts {
             mine.text += c.text;
             mine.empty += c.empty;
         }
-        let groups = [
-            (&mut self.metrics, &other.metrics),
-            (&mut self.tags, &other.tags),
-            (&mut self.data, &other.data),
-        ];
+        let groups =
+            [(&mut self.metrics, &other.metrics), (&mut self.tags, &other.tags), (&mut self.data, &other.data)];
         for (mine, other) in groups {
             for (key, n) in other {
                 *mine.entry(key.clone()).or_default() += n;

@@ -190,6 +190,8 @@ pub enum Work {
         segments: Vec<BatchSegment>,
         /// Writers that were alive.
         alive: Vec<String>,
+        /// Writers whose marks are needed no longer.
+        forget: Vec<String>,
     },
     /// Puts prepared files in the place of others with the same rows.
     Compact {

@@ -53,6 +53,8 @@ pub fn segment_name(name: &str) -> Option<(WriterId, u32)> {
 pub fn table(table: &Table) -> String {
     match table {
         Table::Frame(name) => format!("{FRAMES}/{}", escape(name)),
+        // Not beside the logged files: whatever vacuums a table removes files in its folder that its log does not name.
+        Table::Artifacts => "artifact_list".to_string(),
         fixed => fixed.name().to_string(),
     }
 }
@@ -119,6 +121,7 @@ mod tests {
         assert_eq!(segment_name(segment(writer, 7).strip_prefix("live/").unwrap()), Some((writer, 7)));
         assert_eq!(cut_number("000000000012.json"), Some(12));
         assert_eq!(batch_number("batch-000000000012.json"), Some(12));
+        assert!(Table::FIXED.iter().all(|t| ![ARTIFACTS, LIVE, CUTS, FRAMES].contains(&table(t).as_str())));
         let odd = Table::Frame("confusion matrix/ü..%".into());
         let folder = table(&odd);
         assert!(!folder["frames/".len()..].contains(['/', '.', ' ', '%']));

@@ -189,9 +189,8 @@ fn is_alive(io: &dyn Io, path: &str, modified: Micros) -> Result<bool> {
     if header.host == segment::host() {
         // A forked child keeps the lock of a parent that is gone, so the pid is asked as well.
         let pid = rustix::process::Pid::from_raw(header.pid as i32);
-        let exists = pid.is_some_and(|pid| {
-            !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH))
-        });
+        let exists =
+            pid.is_some_and(|pid| !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH)));
         return Ok(locked && exists);
     }
     Ok(locked || Micros::now().0 - modified.0 < STALE.0)

@@ -111,8 +111,7 @@ pub fn experiments(
             Event::Goal(goal) => goal.experiment.as_str(),
         };
         let id = resolve_experiment(&all, name);
-        let state =
-            all.entry(id.to_string()).or_insert_with(|| ExperimentState::new(id.clone(), name, version.time));
+        let state = all.entry(id.to_string()).or_insert_with(|| ExperimentState::new(id.clone(), name, version.time));
         match event {
             Event::Start(run, _) => {
                 started.insert(run.clone(), id);
@@ -195,8 +194,7 @@ pub async fn overlay(snapshot: &Snapshot, extra: &BTreeSet<RunId>, alive: &BTree
     for (table, rows) in appended(snapshot.live(), &merged)? {
         batches.insert(table, rows.into_values().flatten().collect());
     }
-    let hidden_experiments =
-        merged.experiments.values().filter(|e| e.is_deleted()).map(|e| e.id.to_string()).collect();
+    let hidden_experiments = merged.experiments.values().filter(|e| e.is_deleted()).map(|e| e.id.to_string()).collect();
     Ok(Overlay {
         batches,
         replaced,
@@ -212,7 +210,10 @@ pub async fn overlay(snapshot: &Snapshot, extra: &BTreeSet<RunId>, alive: &BTree
 const POINTS: usize = 4 << 20;
 
 /// The rows of the tables that only grow, by table and month.
-pub fn appended(live: &Live, merged: &Merged) -> Result<BTreeMap<Table, BTreeMap<crate::model::Month, Vec<RecordBatch>>>> {
+pub fn appended(
+    live: &Live,
+    merged: &Merged,
+) -> Result<BTreeMap<Table, BTreeMap<crate::model::Month, Vec<RecordBatch>>>> {
     let mut tables: BTreeMap<Table, BTreeMap<_, Vec<RecordBatch>>> = BTreeMap::new();
     let filed = |run: &RunId| merged.runs.get(run).map(|r| (r.state.month(), r.experiment_id().as_str()));
 
@@ -267,4 +268,3 @@ pub fn appended(live: &Live, merged: &Merged) -> Result<BTreeMap<Table, BTreeMap
     }
     Ok(tables)
 }
-

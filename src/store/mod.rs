@@ -17,7 +17,10 @@ mod run;
 pub(crate) mod sealed;
 pub(crate) mod segment;
 pub(crate) mod snapshot;
-
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;

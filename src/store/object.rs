@@ -181,8 +181,7 @@ impl ObjectStore for IoObjectStore {
         let root = prefix.cloned().unwrap_or_default();
         let folder = root.to_string();
         let entries = self.run(&root, |io, path| io.list(path)).await?;
-        let mut result =
-            ListResult { common_prefixes: Vec::new(), objects: Vec::new() };
+        let mut result = ListResult { common_prefixes: Vec::new(), objects: Vec::new() };
         for entry in entries {
             let path = Path::from(join(&folder, &entry.name));
             if entry.is_dir {

@@ -409,7 +409,8 @@ impl Run {
             Step::At(step) => step.to_string(),
             Step::Between(x) => x.to_string(),
         };
-        let folder: String = key.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
+        let folder: String =
+            key.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
         let path = format!("series/{}/{place}/{name}", folder.trim_start_matches('.'));
         let entry = self.log_artifact(&path, source)?;
         let time = time.unwrap_or_else(Micros::now);

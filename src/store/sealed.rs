@@ -145,10 +145,7 @@ async fn rebuild(snapshot: &Snapshot, ended: BTreeMap<RunId, EndedRun>) -> Resul
         values: vec![(r.key, ParamValue::from_stored(&r.r#type, r.value.as_deref()))],
     });
     each!(Table::Tags, TagRow, |run, r| Record::Tags { run, set: vec![(r.key, r.value)], remove: Vec::new() });
-    each!(Table::Packages, PackageRow, |run, r| Record::Packages {
-        run,
-        values: vec![(r.package, r.package_version)],
-    });
+    each!(Table::Packages, PackageRow, |run, r| Record::Packages { run, values: vec![(r.package, r.package_version)] });
     each!(Table::Environment, EnvironmentRow, |run, r| Record::Environment { run, values: vec![(r.key, r.value)] });
     each!(Table::Features, FeatureRow, |run, r| Record::Features {
         run,

@@ -172,7 +172,11 @@ impl Snapshot {
 fn shown_status(open: &OpenRun, alive: &BTreeSet<String>) -> Status {
     match open.status {
         Status::Running | Status::Crashed => {
-            if open.writers.iter().any(|w| alive.contains(w)) { Status::Running } else { Status::Crashed }
+            if open.writers.iter().any(|w| alive.contains(w)) {
+                Status::Running
+            } else {
+                Status::Crashed
+            }
         }
         other => other,
     }

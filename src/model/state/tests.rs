@@ -71,8 +71,7 @@ fn any_record() -> impl Strategy<Value = Record> {
         } else {
             tag(&[(k, &v.to_string())], &[])
         }),
-        (key.clone(), 0i64..3)
-            .prop_map(|(k, v)| Record::Params { run: run(), values: vec![(k.into(), v.into())] }),
+        (key.clone(), 0i64..3).prop_map(|(k, v)| Record::Params { run: run(), values: vec![(k.into(), v.into())] }),
         (key, 0i64..4, -2.0f64..2.0).prop_map(|(k, step, v)| Record::Metrics(crate::model::MetricPoints {
             run: run(),
             context: None,

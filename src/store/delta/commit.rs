@@ -104,8 +104,7 @@ impl Tables {
             }));
         }
         actions.extend(change.add.iter().map(|file| Action::Add(file.to_add(change.data_change, now_ms))));
-        let operation =
-            DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
+        let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
         let properties = CommitProperties::default()
             .with_max_retries(0)
             .with_create_checkpoint(false)

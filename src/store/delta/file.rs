@@ -95,8 +95,7 @@ impl DataFile {
             min_values: HashMap<String, serde_json::Value>,
             max_values: HashMap<String, serde_json::Value>,
         }
-        let stats: Stats =
-            add.stats.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let stats: Stats = add.stats.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let ours = tag(tag::LAYOUT).is_some();
         let mut ranges = BTreeMap::new();
         // Another engine may cut its statistics short; ours are whole or absent.

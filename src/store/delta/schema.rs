@@ -44,12 +44,18 @@ pub fn metadata(table: &Table, columns: &SchemaRef) -> Result<Action> {
 
 /// The columns of a table without its partition, as Arrow types of ours.
 pub fn columns(stored: &Schema) -> SchemaRef {
-    let fields = stored.fields().iter().filter(|f| f.name() != "month").map(|f| {
-        let plain = match f.data_type() {
-            DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
-            other => other.clone(),
-        };
-        Field::new(f.name(), plain, true)
-    });
-    Schema::new(fields.collect::<Vec<_>>()).into()
+    let fields = stored.fields().iter().filter(|f| f.name() != "month");
+    Schema::new(fields.map(|f| Field::new(f.name(), plain(f.data_type()), true)).collect::<Vec<_>>()).into()
+}
+
+/// The library calls the items of a list `element`; our files call them `item`, and the two must not look like a change.
+fn plain(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
+        DataType::LargeBinary | DataType::BinaryView => DataType::Binary,
+        DataType::List(item) | DataType::LargeList(item) => {
+            DataType::List(Field::new("item", plain(item.data_type()), true).into())
+        }
+        other => other.clone(),
+    }
 }

@@ -24,6 +24,7 @@ use crate::schema::Table;
 
 pub use compact::{CompactReport, SMALL_FILES, compact, debt};
 pub use gc::{GcOptions, GcReport, gc};
+pub(crate) use seal::goal_row;
 pub use seal::{SealReport, seal};
 
 /// Commits of a table between two Delta checkpoints.
@@ -54,9 +55,13 @@ where
         let Some(work) = plan(&cut).await? else { return Ok(None) };
         let time = Micros::now().max(Micros(cut.time.0 + 1));
         let batch = Batch { format: FORMAT, n: cut.n + 1, time, work };
-        // The newest cut may have moved on since it was read: a batch for a number that is done would never be looked at
-        // again, and its segments would seem claimed. Numbers are only ever claimed once, so this is seen here.
         if !batch.create(io)? {
+            continue;
+        }
+        // `gc` forgets batches of the past, so a process that was asleep for that long may claim a number again that was
+        // done since. Its work was planned on a state that is gone: doing it would remove segments that nobody sealed.
+        if Cut::newest(io)?.n >= batch.n {
+            io.remove(&layout::batch(batch.n)).map_err(StoreError::io(layout::batch(batch.n)))?;
             continue;
         }
         let next = apply(tables, &cut, &batch).await?;
@@ -69,7 +74,7 @@ where
 async fn apply(tables: &Tables, cut: &Cut, batch: &Batch) -> Result<Cut> {
     let io = tables.io.as_ref();
     let next = match &batch.work {
-        Work::Seal { segments, alive } => seal::apply(tables, cut, batch, segments, alive).await,
+        Work::Seal { segments, alive, forget } => seal::apply(tables, cut, batch, segments, alive, forget).await,
         Work::Compact { swaps } => compact::apply(tables, cut, batch, swaps).await,
         Work::Purge { runs, experiments } => purge::apply(tables, cut, batch, runs, experiments).await,
     };
@@ -81,7 +86,7 @@ async fn apply(tables: &Tables, cut: &Cut, batch: &Batch) -> Result<Cut> {
             _ => return Err(e),
         },
     };
-    next.create(io)?;
+    let next = if next.create(io)? { next } else { Cut::read(io, batch.n)? };
     if let Work::Seal { segments, .. } = &batch.work {
         seal::remove_absorbed(tables, segments)?;
     }
@@ -133,4 +138,3 @@ fn is_settled(status: Status, last_seen: Micros, now: Micros) -> bool {
     const DAY: i64 = 24 * 3600 * 1_000_000;
     status.is_final() || status == Status::Crashed && now.0 - last_seen.0 > DAY
 }
-

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::logical_expr::{col, lit};
 
 use super::rows::{read_file, without};
 use super::{Tables, frames_on_disk, next_cut, versions_after};
 use crate::model::RunId;
-use crate::schema::{ExperimentRow, MetricDefRow, Row, Table};
+use crate::schema::{ExperimentRow, MetricDefRow, Row, SchemaMismatch, Table, column};
 use crate::store::cut::{Batch, Cut, Work, run_ids};
 use crate::store::delta::{Change, FilesTable, write_file};
 use crate::store::error::{Result, StoreError};
@@ -58,8 +58,9 @@ pub(super) async fn apply(
 ) -> Result<Cut> {
     let mut next = next_cut(cut, batch);
     let gone: BTreeSet<RunId> = run_ids(runs).into_iter().collect();
-    next.hidden_runs.retain(|run| !runs.contains(run));
-    next.open_runs.retain(|open| !runs.contains(&open.run));
+    let names: BTreeSet<&String> = runs.iter().collect();
+    next.hidden_runs.retain(|run| !names.contains(run));
+    next.open_runs.retain(|open| !names.contains(&open.run));
     next.hidden_experiments.retain(|id| !experiments.contains(id));
     next.experiments.retain(|id, _| !experiments.contains(id));
     next.goals.retain(|goal| !experiments.contains(&goal.experiment_id));
@@ -95,12 +96,7 @@ pub(super) async fn apply(
     Ok(next)
 }
 
-async fn remove_rows(
-    snapshot: &Snapshot,
-    table: &Table,
-    batch: &Batch,
-    gone: &BTreeSet<RunId>,
-) -> Result<Option<u64>> {
+async fn remove_rows(snapshot: &Snapshot, table: &Table, batch: &Batch, gone: &BTreeSet<RunId>) -> Result<Option<u64>> {
     let tables = snapshot.tables();
     tables
         .commit(table, batch.n, batch.time, async |base| {
@@ -114,9 +110,19 @@ async fn remove_rows(
                 }
                 change.remove.push(file.path.clone());
                 if kept.num_rows() > 0 {
+                    let in_file = gone_of(&old, gone).map_err(StoreError::schema(table))?;
+                    let removed: Vec<_> = match table {
+                        Table::Runs => sealed::states(snapshot, &in_file).await?.into_values().collect(),
+                        _ => Vec::new(),
+                    };
                     let counts = match table {
-                        // Deleted runs do not count, so what is left has the same counts.
-                        Table::Runs => Some(sealed::file_keys(snapshot, base, file).await?),
+                        Table::Runs => {
+                            let mut counts = sealed::file_keys(snapshot, base, file).await?;
+                            // Runs that go with their experiment still count; those that were deleted do not.
+                            removed.iter().for_each(|state| counts.remove_run(state));
+                            counts.prune();
+                            Some(counts)
+                        }
                         _ => None,
                     };
                     let io = tables.io.as_ref();
@@ -126,6 +132,13 @@ async fn remove_rows(
             Ok(change)
         })
         .await
+}
+
+/// Those of these runs that have rows in a batch.
+fn gone_of(rows: &RecordBatch, gone: &BTreeSet<RunId>) -> std::result::Result<BTreeSet<RunId>, SchemaMismatch> {
+    let ids = column(rows, "run_id", &DataType::Utf8)?;
+    let ids = ids.as_string::<i32>().iter().flatten();
+    Ok(ids.filter_map(|id| RunId::parse(id).ok()).filter(|id| gone.contains(id)).collect())
 }
 
 /// Removes the files that purged runs had logged.
@@ -139,4 +152,3 @@ pub fn remove_artifacts(tables: &Tables, cut: &Cut) -> Result<()> {
     }
     Ok(())
 }
-

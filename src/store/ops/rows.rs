@@ -82,7 +82,10 @@ pub async fn append(
 }
 
 fn retyped(base: &TableVersion, columns: &arrow::datatypes::SchemaRef) -> bool {
-    base.columns.fields().iter().any(|old| columns.field_with_name(old.name()).is_ok_and(|new| new.data_type() != old.data_type()))
+    base.columns
+        .fields()
+        .iter()
+        .any(|old| columns.field_with_name(old.name()).is_ok_and(|new| new.data_type() != old.data_type()))
 }
 
 /// Puts these rows in the place of all there are.
@@ -207,10 +210,7 @@ fn union_leaves(a: &arrow::datatypes::SchemaRef, b: &arrow::datatypes::SchemaRef
     Arc::new(Schema::new(fields))
 }
 
-fn conform(
-    rows: &RecordBatch,
-    schema: &arrow::datatypes::SchemaRef,
-) -> Result<RecordBatch, arrow::error::ArrowError> {
+fn conform(rows: &RecordBatch, schema: &arrow::datatypes::SchemaRef) -> Result<RecordBatch, arrow::error::ArrowError> {
     use arrow::array::{ArrayRef, StructArray, new_null_array};
     use arrow::datatypes::DataType;
     let columns = schema.fields().iter().map(|field| -> Result<ArrayRef, arrow::error::ArrowError> {

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::{self, Placed};
 use super::{Tables, frames_on_disk, is_settled, next_cut, versions_after};
-use crate::model::{ExperimentState, Month, RunId, Status};
+use crate::model::{ExperimentState, Micros, Month, RunId, Status};
 use crate::schema::{ExperimentRow, MetricDefRow, Row, RunTables, Table};
 use crate::store::cut::{Batch, BatchSegment, Cut, GoalEntry, Mark, OpenRun, Work, run_ids};
 use crate::store::delta::{Change, write_file};
 use crate::store::error::{Result, StoreError};
-use crate::store::live::{self, Live};
+use crate::store::live::{self, Found, Live};
 use crate::store::merge::{self, Merged};
 use crate::store::sealed;
 use crate::store::segment;
@@ -60,7 +60,9 @@ fn plan(tables: &Tables, cut: &Cut) -> Result<(Option<Work>, u64, Vec<(String, S
     let mut segments = Vec::new();
     let (mut records, mut bytes) = (0, 0);
     let mut damaged = Vec::new();
-    let found = live::find(io, cut, &live::names(io)?)?;
+    // Listed once, before any is read: a segment that has a successor here was complete when it is read below.
+    let names = live::names(io)?;
+    let found = live::find(io, cut, &names)?;
     let alive: BTreeSet<String> = found.iter().filter(|f| f.alive).map(|f| f.writer.to_string()).collect();
     // A writer's segments in their order, so that its mark never passes one that was left out.
     let mut stopped = BTreeSet::new();
@@ -79,12 +81,18 @@ fn plan(tables: &Tables, cut: &Cut) -> Result<(Option<Work>, u64, Vec<(String, S
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
             Err(e) => return Err(StoreError::io(&found.path)(e)),
         };
+        if (content.len() as u64) < found.from {
+            let problem = format!("has {} bytes, and {} of it are sealed already", content.len(), found.from);
+            damaged.push((found.path.clone(), problem));
+            stopped.insert(found.writer);
+            continue;
+        }
         let scan = segment::scan(&content, found.from, |_| ());
         if let Some(damage) = &scan.damage {
             damaged.push((found.path.clone(), damage.to_string()));
             stopped.insert(found.writer);
         }
-        let later = segments_after(&found.path, &found.writer.to_string(), &live::names(io)?);
+        let later = segments_after(&found.path, &found.writer.to_string(), &names);
         // A torn tail of a dead writer holds nothing that `log` returned for.
         let closed = scan.damage.is_none() && (later || !found.alive);
         let to = scan.end.max(found.from);
@@ -105,7 +113,8 @@ fn plan(tables: &Tables, cut: &Cut) -> Result<(Option<Work>, u64, Vec<(String, S
     if segments.is_empty() {
         return Ok((None, 0, damaged));
     }
-    Ok((Some(Work::Seal { segments, alive: alive.into_iter().collect() }), records, damaged))
+    let forget = forgotten(cut, &found);
+    Ok((Some(Work::Seal { segments, alive: alive.into_iter().collect(), forget }), records, damaged))
 }
 
 /// Whether the writer has begun a later segment: then it writes to this one no more.
@@ -121,10 +130,11 @@ pub(super) async fn apply(
     batch: &Batch,
     segments: &[BatchSegment],
     alive: &[String],
+    forget: &[String],
 ) -> Result<Cut> {
     let n = batch.n;
     let mut next = next_cut(cut, batch);
-    mark(&mut next, batch, segments);
+    mark(&mut next, batch, segments, forget);
 
     let live = read_segments(tables, cut, segments)?;
     let alive: BTreeSet<String> = alive.iter().cloned().collect();
@@ -154,7 +164,7 @@ pub(super) async fn apply(
     Ok(next)
 }
 
-fn mark(next: &mut Cut, batch: &Batch, segments: &[BatchSegment]) {
+fn mark(next: &mut Cut, batch: &Batch, segments: &[BatchSegment], forget: &[String]) {
     for s in segments {
         // A closed segment is done as a whole; so a record that turns up behind it later is not looked for.
         let mark = Mark { segment: s.number, offset: s.to, time: batch.time };
@@ -163,10 +173,20 @@ fn mark(next: &mut Cut, batch: &Batch, segments: &[BatchSegment]) {
             next.marks.insert(s.writer.clone(), old);
         }
     }
-    // Ids of writers hold the time of their making; segments of a local store do not come back once removed. A day is
-    // far longer than a reader may hold a list of names.
+    for writer in forget {
+        next.marks.remove(writer);
+    }
+}
+
+/// Writers of whom no segment is left and nothing was sealed for a day, which is far longer than a reader may hold a
+/// list of names. The mark of one whose segment is still there must stay however old it is: without it the sealed part
+/// would be sealed again.
+fn forgotten(cut: &Cut, found: &[Found]) -> Vec<String> {
     const DAY: i64 = 24 * 3600 * 1_000_000;
-    next.marks.retain(|_, mark| batch.time.0 - mark.time.0 < DAY);
+    let now = Micros::now();
+    let there: BTreeSet<String> = found.iter().map(|f| f.writer.to_string()).collect();
+    let old = cut.marks.iter().filter(|(writer, mark)| !there.contains(*writer) && now.0 - mark.time.0 > DAY);
+    old.map(|(writer, _)| writer.clone()).collect()
 }
 
 /// Reads what the batch names, and nothing else.

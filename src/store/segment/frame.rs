@@ -35,7 +35,11 @@ pub struct Header {
 }
 
 /// Appends one frame to `out`; `payload` writes the payload.
-fn frame(out: &mut Vec<u8>, kind: u8, payload: impl FnOnce(Vec<u8>) -> postcard::Result<Vec<u8>>) -> postcard::Result<()> {
+fn frame(
+    out: &mut Vec<u8>,
+    kind: u8,
+    payload: impl FnOnce(Vec<u8>) -> postcard::Result<Vec<u8>>,
+) -> postcard::Result<()> {
     let start = out.len();
     out.extend_from_slice(&[0; FRAME_HEAD]);
     out[start + 8] = kind;

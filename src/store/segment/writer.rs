@@ -119,6 +119,7 @@ struct State {
     last_time: Micros,
     buffer: Vec<u8>,
     failure: Option<WriteFailure>,
+    failed_syncs: u64,
     sync_thread: bool,
     closed: bool,
 }
@@ -153,18 +154,32 @@ impl SegmentWriter {
     }
 
     /// Appends a record. `Ok(false)`: it could not be written and was counted as dropped.
+    ///
+    /// # Errors
+    /// Of a strict writer any failure; of any writer the failed sync of a record that was to be synced.
     pub fn log(&self, record: &Record, durability: Durability) -> io::Result<bool> {
         let shared = self.shared();
         let mut state = shared.lock();
-        if !state.sync_thread {
-            shared.start_sync_thread(&mut state)?;
+        if !state.sync_thread
+            && let Err(e) = shared.start_sync_thread(&mut state)
+        {
+            // Every record still reaches the system, and the disk by `flush`.
+            shared.failed(&mut state, &e, 0);
         }
         let result = shared.append(&mut state, record);
         match result {
             Ok(()) => {
                 shared.changed.notify_one();
                 if durability == Durability::Synced {
-                    shared.sync(state)?;
+                    let failed_syncs = state.failed_syncs;
+                    if let Err(e) = shared.sync(state) {
+                        shared.failed(&mut shared.lock(), &e, 0);
+                        return Err(e);
+                    }
+                    // The sync thread may have tried first, and given the segment up.
+                    if shared.lock().failed_syncs > failed_syncs {
+                        return Err(io::Error::other("the record is written and may not survive a power cut"));
+                    }
                 }
                 Ok(true)
             }
@@ -195,7 +210,13 @@ impl SegmentWriter {
     /// Syncs and ends the present segment, so that it may be sealed and removed; the next record begins another.
     pub fn rotate(&self) -> Result<(), WriteFailure> {
         let result = self.flush();
-        self.shared().lock().segment = None;
+        let shared = self.shared();
+        let mut state = shared.lock();
+        // Another thread may have logged since the flush.
+        if let Err(e) = shared.end_segment(&mut state) {
+            shared.failed(&mut state, &e, 0);
+            return Err(state.failure.take().expect("it was just noted"));
+        }
         result
     }
 
@@ -231,11 +252,11 @@ impl Shared {
     }
 
     fn append(&self, state: &mut State, record: &Record) -> io::Result<()> {
-        if state.segment.as_ref().is_some_and(|s| s.len >= self.setup.options.segment_bytes) {
-            if let Some(full) = &state.segment {
-                full.file.sync()?;
-            }
-            state.segment = None;
+        if state.segment.as_ref().is_some_and(|s| s.len >= self.setup.options.segment_bytes)
+            && let Err(e) = self.end_segment(state)
+        {
+            // The record at hand goes to the next segment; those before it are where they are.
+            self.failed(state, &e, 0);
         }
         if state.segment.is_none() {
             self.begin_segment(state, &[])?;
@@ -256,6 +277,14 @@ impl Shared {
             state.buffer = buffer;
         }
         written
+    }
+
+    /// Syncs the present segment and lets go of it.
+    fn end_segment(&self, state: &mut State) -> io::Result<()> {
+        match state.segment.take().filter(|s| s.synced < s.len) {
+            Some(segment) => segment.file.sync().inspect_err(|_| state.failed_syncs += 1),
+            None => Ok(()),
+        }
     }
 
     /// Begins the next segment with these record frames already in it.
@@ -291,8 +320,8 @@ impl Shared {
             return Ok(());
         }
         let writer = state.writer.expect("a segment has a writer");
-        // Nothing known of it: the file was removed by hand, and all of it is logged again.
-        let covered = (self.setup.absorbed)(writer, segment.number)?.unwrap_or(0);
+        // Where nothing is known of it the answer is 0: the file was removed by hand, and all of it is logged again.
+        let covered = (self.setup.absorbed)(writer, segment.number)?.unwrap_or(u64::MAX);
         let bytes = segment.file.read_from(0)?;
         let (_, first) = frame::decode_header(&bytes).map_err(io::Error::other)?;
         let from = covered.max(first as u64).min(segment.len) as usize;
@@ -312,6 +341,7 @@ impl Shared {
                 Err(_) => state.segment = None,
             }
         }
+        state.failed_syncs += u64::from(result.is_err());
         result
     }
 

@@ -1,0 +1,65 @@
+//! How to mend an error, in the words of the command line.
+
+use runlake::{Error, QueryError, StoreError};
+
+/// Hints for an error, a line each.
+pub fn of(e: &Error) -> Vec<String> {
+    match e {
+        Error::Store(e) | Error::Query(QueryError::Store(e)) => of_store(e),
+        Error::Query(e) => of_query(e),
+        _ => Vec::new(),
+    }
+}
+
+fn of_store(e: &StoreError) -> Vec<String> {
+    let hint = match e {
+        StoreError::NotAStore { path } => {
+            format!("`runlake init {path}` makes a store there; `runlake demo` makes one with sample runs")
+        }
+        StoreError::NotEmpty { .. } => "name another folder, or an empty one".to_string(),
+        StoreError::StoreExists { path } => format!("`runlake --store {path} info` shows what is in it"),
+        StoreError::NewerFormat { .. } => "use a newer runlake for this store".to_string(),
+        StoreError::Damaged { .. }
+        | StoreError::Schema { .. }
+        | StoreError::Parquet { .. }
+        | StoreError::Delta { .. } => {
+            "`runlake verify` checks every file; `runlake verify --repair` sets aside what is damaged".to_string()
+        }
+        StoreError::RunNotFound { .. } => {
+            "`runlake runs` lists the latest runs; a deleted one comes back with `runlake restore`".to_string()
+        }
+        StoreError::AmbiguousRun { .. } => "give more characters of the id".to_string(),
+        StoreError::ExperimentNotFound { .. } => {
+            "`runlake sql -c 'SELECT experiment FROM experiments'` lists them".to_string()
+        }
+        StoreError::ExperimentExists { .. } => "choose another name".to_string(),
+        StoreError::ParamConflict { .. } => {
+            "a param is set once; a value that changes over time is a metric or a tag".to_string()
+        }
+        StoreError::Busy { .. } => "try again".to_string(),
+        _ => return Vec::new(),
+    };
+    vec![hint]
+}
+
+fn of_query(e: &QueryError) -> Vec<String> {
+    match e {
+        QueryError::UnknownKey { group, near, keys, .. } => {
+            let closest = match near.as_slice() {
+                [] => return vec![format!("`runlake sql -c 'DESCRIBE runs'` shows all {keys} keys of {group}")],
+                near => near.iter().take(3).map(|key| format!("'{group}.{key}'")).collect::<Vec<_>>().join(", "),
+            };
+            let verb = if near.len() == 1 { "closest is" } else { "closest are" };
+            vec![format!("{verb} {closest}; `runlake sql -c 'DESCRIBE runs'` shows all {keys} keys of {group}")]
+        }
+        QueryError::AmbiguousKey { group, fits, .. } => {
+            vec![format!("write one of them in brackets: {group}['{}']", fits.first().map_or("", String::as_str))]
+        }
+        QueryError::UnknownTable { tables, .. } => vec![format!("tables are {}", tables.join(", "))],
+        QueryError::ReadOnly { .. } => {
+            vec!["`runlake tag`, `note`, `delete`, `rename` and `log` change runs; SQL only reads them".to_string()]
+        }
+        QueryError::Timeout { .. } => vec!["`--timeout` sets the time that a query may take".to_string()],
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,28 @@
+//! The command line: arguments in, a library call, results on stdout, everything else on stderr.
+
+pub mod args;
+pub mod commands;
+pub mod failure;
+pub mod hints;
+pub mod place;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use failure::{Exit, Failure, Outcome};
+pub use place::Place;
+
+/// Runs the command that the process was called with.
+pub fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let place = Place::new(args.store);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return failure::report(&Failure::from(e)),
+    };
+    match runtime.block_on(commands::run(&place, args.command)) {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure::report(&failure),
+    }
+}

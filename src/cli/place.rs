@@ -1,0 +1,75 @@
+//! Which store a command is about.
+
+use std::path::{Path, PathBuf};
+
+use runlake::{Store, WriterOptions};
+
+use super::Failure;
+
+/// Name of the folder that is looked for upwards.
+pub const FOLDER: &str = ".runlake";
+/// Variable that names the store.
+pub const VARIABLE: &str = "RUNLAKE_STORE";
+
+/// Which store a command is about, before it is opened.
+#[derive(Debug, Clone)]
+pub struct Place {
+    asked: Option<PathBuf>,
+}
+
+impl Place {
+    /// The store that `--store` named, if it did.
+    pub fn new(asked: Option<PathBuf>) -> Self {
+        Place { asked }
+    }
+
+    /// The folder: what was asked for, else the variable, else the nearest `.runlake` upwards.
+    pub fn path(&self) -> Result<PathBuf, Failure> {
+        if let Some(path) = &self.asked {
+            return Ok(path.clone());
+        }
+        if let Some(path) = std::env::var_os(VARIABLE).filter(|v| !v.is_empty()) {
+            return Ok(path.into());
+        }
+        let here = std::env::current_dir()?;
+        nearest(&here).ok_or_else(|| {
+            Failure::usage(format!("no store here: '{}' and the folders above have no {FOLDER}", here.display()))
+                .hint("`runlake init` makes one here, `runlake demo` makes one with sample runs")
+                .hint(format!("`--store DIR` or {VARIABLE} name one elsewhere"))
+        })
+    }
+
+    /// Opens the store.
+    pub fn open(&self) -> Result<Store, Failure> {
+        self.open_with(WriterOptions::default())
+    }
+
+    /// Opens the store for writing as told.
+    pub fn open_with(&self, options: WriterOptions) -> Result<Store, Failure> {
+        Ok(Store::open_with(self.path()?, options)?)
+    }
+}
+
+fn nearest(from: &Path) -> Option<PathBuf> {
+    from.ancestors().map(|dir| dir.join(FOLDER)).find(|dir| dir.join("runlake.json").is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_store_upwards_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let (outer, inner) = (dir.path().join("a"), dir.path().join("a/b/c"));
+        std::fs::create_dir_all(&inner).unwrap();
+        assert_eq!(nearest(&inner), None);
+        Store::create(outer.join(FOLDER)).unwrap();
+        assert_eq!(nearest(&inner), Some(outer.join(FOLDER)));
+        std::fs::create_dir(inner.join(FOLDER)).unwrap();
+        assert_eq!(nearest(&inner), Some(outer.join(FOLDER)), "a folder that is no store does not count");
+        Store::open(outer.join(FOLDER)).unwrap();
+        Store::create(inner.join(FOLDER)).unwrap();
+        assert_eq!(nearest(&inner), Some(inner.join(FOLDER)));
+    }
+}

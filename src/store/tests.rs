@@ -1,0 +1,159 @@
+//! The life of a store: logged, sealed, compacted, changed, reclaimed; what it shows stays the same throughout.
+
+use super::ops::GcOptions;
+use super::testing::{dump, log_everything, new_store};
+use super::*;
+use crate::model::Status;
+use crate::schema::Table;
+
+fn assert_same(before: &testing::Dump, after: &testing::Dump, what: &str) {
+    for (table, rows) in before {
+        let now = after.get(table).cloned().unwrap_or_default();
+        assert_eq!(&now, rows, "{table} after {what}");
+    }
+    assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "tables after {what}");
+}
+
+#[tokio::test]
+async fn what_is_logged_is_shown_the_same_live_sealed_and_compacted() {
+    let (_dir, store) = new_store();
+    let open = log_everything(&store, "wine", 1);
+    let ended = log_everything(&store, "wine", 2);
+    ended.finish(Status::Finished).unwrap();
+    let live = dump(&store).await;
+    assert_eq!(live["runs"].len(), 2);
+    assert_eq!(live["metrics"].len(), 2 * (4 * 3 + 3));
+    assert_eq!(live["frames.predictions"].len(), 4);
+
+    let report = store.seal().await.unwrap();
+    assert_eq!((report.operations, report.damaged.len()), (1, 0));
+    assert!(store.snapshot().unwrap().live().is_empty());
+    assert_same(&live, &dump(&store).await, "sealing");
+
+    // More of the open run, an edit of the ended one, and a new run.
+    open.log_metric_at("loss", 0.01, 9).unwrap();
+    open.finish(Status::Failed).unwrap();
+    store.attach(ended.id().clone()).unwrap().set_tag("late", "yes").unwrap();
+    log_everything(&store, "digits", 3).finish(Status::Killed).unwrap();
+    let more = dump(&store).await;
+    assert_eq!(more["runs"].len(), 3);
+    assert_eq!(more["tags"].iter().filter(|t| t.contains("late")).count(), 1);
+    store.seal().await.unwrap();
+    assert_same(&more, &dump(&store).await, "the second seal");
+
+    let report = store.compact(2).await.unwrap();
+    assert!(report.files_before > report.files_after, "{report:?}");
+    assert_same(&more, &dump(&store).await, "compaction");
+}
+
+#[tokio::test]
+async fn deleted_runs_are_hidden_come_back_and_are_reclaimed() {
+    let (dir, store) = new_store();
+    let kept = log_everything(&store, "wine", 1);
+    kept.finish(Status::Finished).unwrap();
+    let gone = log_everything(&store, "wine", 2);
+    gone.finish(Status::Finished).unwrap();
+    log_everything(&store, "old", 3).finish(Status::Finished).unwrap();
+    let all = dump(&store).await;
+
+    store.delete_run(gone.id()).unwrap();
+    let without = dump(&store).await;
+    assert_eq!((without["runs"].len(), without["artifacts"].len()), (2, 4));
+    store.seal().await.unwrap();
+    assert_same(&without, &dump(&store).await, "sealing a deletion");
+    store.restore_run(gone.id()).unwrap();
+    assert_same(&all, &dump(&store).await, "restoring");
+    store.seal().await.unwrap();
+    assert_same(&all, &dump(&store).await, "sealing a restoration");
+
+    store.delete_run(gone.id()).unwrap();
+    store.delete_experiment("old").unwrap();
+    let left = dump(&store).await;
+    assert_eq!(left["runs"].len(), 1);
+    let report = store.gc(GcOptions { keep: Micros(0) }).await.unwrap();
+    assert_eq!(report.runs, 2);
+    let mut purged = dump(&store).await;
+    // The experiment itself and the keys of its runs go at last.
+    assert_eq!(purged["experiments"].len(), 1);
+    assert!(!purged["keys"][0].contains("\"params\":{\"C\":{\"text\":2}"), "{:?}", purged["keys"]);
+    for table in ["experiments", "metric_defs", "keys"] {
+        purged.insert(table.into(), left[table].clone());
+    }
+    assert_same(&left, &purged, "reclaiming");
+    let artifacts = dir.path().join("s/artifacts");
+    assert_eq!(std::fs::read_dir(&artifacts).unwrap().count(), 1);
+    // A late record of a purged run does not bring it back.
+    gone.set_tag("late", "1").unwrap();
+    store.seal().await.unwrap();
+    assert_eq!(dump(&store).await["runs"].len(), 1);
+}
+
+#[tokio::test]
+async fn an_ended_run_is_taken_up_again() {
+    let (_dir, store) = new_store();
+    let first = log_everything(&store, "wine", 1);
+    first.finish(Status::Failed).unwrap();
+    store.seal().await.unwrap();
+    let again = store.start_run(RunOptions::new("wine").id(first.id().clone())).unwrap();
+    again.log_metric_at("loss", 7.0, 100).unwrap();
+    let running = dump(&store).await;
+    assert!(running["runs"][0].contains("status=RUNNING"), "{:?}", running["runs"]);
+    assert!(running["runs"][0].contains("metrics.loss=7.0"));
+    store.seal().await.unwrap();
+    assert_same(&running, &dump(&store).await, "sealing");
+    again.finish(Status::Finished).unwrap();
+    let ended = dump(&store).await;
+    assert!(ended["runs"][0].contains("status=FINISHED"));
+    store.seal().await.unwrap();
+    assert_same(&ended, &dump(&store).await, "the second seal");
+}
+
+#[tokio::test]
+async fn a_run_whose_writer_is_gone_has_crashed() {
+    let (dir, store) = new_store();
+    let path = dir.path().join("s");
+    let run = {
+        let other = Store::open(&path).unwrap();
+        let run = log_everything(&other, "wine", 1);
+        other.seal().await.unwrap();
+        assert!(dump(&store).await["runs"][0].contains("status=RUNNING"));
+        run.id().clone()
+    };
+    // Its sync thread lets go of the file a moment after the last handle is gone.
+    let crashed = async || dump(&store).await["runs"][0].contains("status=CRASHED");
+    let mut tries = 0;
+    while !crashed().await {
+        tries += 1;
+        assert!(tries < 100, "it still shows as running");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let before = dump(&store).await;
+    store.seal().await.unwrap();
+    assert_same(&before, &dump(&store).await, "sealing");
+    assert_eq!(live::names(store.io()).unwrap().len(), 0, "the segment is gone");
+    store.start_run(RunOptions::new("wine").id(run)).unwrap();
+    assert!(dump(&store).await["runs"][0].contains("status=RUNNING"));
+}
+
+#[tokio::test]
+async fn tables_of_runs_keep_their_types_from_seal_to_seal() {
+    let (_dir, store) = new_store();
+    let run = log_everything(&store, "wine", 1);
+    store.seal().await.unwrap();
+    let table = Table::Frame("predictions".into());
+    let first = store.tables().open(&table, None).await.unwrap().unwrap();
+    run.log_table("predictions", &testing::predictions(7)).unwrap();
+    store.seal().await.unwrap();
+    let second = store.tables().open(&table, None).await.unwrap().unwrap();
+    assert_eq!(second.columns, first.columns);
+    assert_eq!(second.files.len(), 2, "no file is written anew when the columns stay");
+    assert!(second.files.iter().all(|f| f.ours && f.digest.is_some() && !f.ranges.is_empty()));
+    let wider = arrow::array::RecordBatch::try_from_iter([
+        ("row_id", Arc::new(arrow::array::StringArray::from(vec!["x"])) as arrow::array::ArrayRef),
+        ("new", Arc::new(arrow::array::BooleanArray::from(vec![true]))),
+    ]);
+    run.log_table("predictions", &wider.unwrap()).unwrap();
+    let live = dump(&store).await;
+    store.seal().await.unwrap();
+    assert_same(&live, &dump(&store).await, "widening");
+}
