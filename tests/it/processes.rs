@@ -57,7 +57,7 @@ async fn eight_processes_log_fifty_runs_each_while_readers_ask_and_a_sealer_seal
     let mut seen: BTreeSet<String> = BTreeSet::new();
     let mut rounds = 0;
     loop {
-        let running = writers.iter_mut().flatten().filter(|w| w.try_wait().unwrap().is_none()).count();
+        let running = writers.iter_mut().flatten().map(|w| w.try_wait().unwrap()).filter(Option::is_none).count();
         let session = store.session().await.unwrap();
         let runs: Vec<String> =
             rows(&session, "SELECT run_id FROM runs").await.into_iter().map(|mut row| row.remove(0)).collect();
