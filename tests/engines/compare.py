@@ -61,7 +61,8 @@ def compare(store: Store, name: str, deleted: set[str]) -> int:
     differ(f"{name}, deltalake", mine, seen(theirs))
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    read = f"SELECT {', '.join(f'"{c}"' for c in columns)} FROM read_parquet(?, union_by_name = true)"
+    quoted = ", ".join('"' + column + '"' for column in columns)
+    read = f"SELECT {quoted} FROM read_parquet(?, union_by_name = true)"
     result = connection.execute(read, [files(delta)])
     table = result.fetch_arrow_table() if hasattr(result, "fetch_arrow_table") else result.to_arrow_table()
     differ(f"{name}, duckdb", mine, seen(table))
