@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::error::DataFusionError;
 use futures::StreamExt;
 use runlake::export::{ExportError, Sink, Written};
 use runlake::{Error, QueryError, Session};
@@ -23,6 +24,8 @@ pub enum Stopped {
     Failed(Failure),
     /// Whoever read the output has gone away: nothing is left to do, and nothing to complain about.
     BrokenPipe,
+    /// Ctrl-C.
+    Interrupted,
 }
 
 impl From<Error> for Stopped {
@@ -122,7 +125,13 @@ async fn run(session: Arc<Session>, sql: String, params: Params, sender: mpsc::S
 async fn finish(work: &mut JoinSet<Result<(), Error>>) -> Result<(), Error> {
     match work.join_next().await {
         Some(Ok(done)) => done,
-        Some(Err(e)) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+        // The engine has given up in a way it should not; the shell need not.
+        Some(Err(e)) if e.is_panic() => {
+            let cause = e.into_panic();
+            let text = cause.downcast_ref::<String>().map(String::as_str).or(cause.downcast_ref::<&str>().copied());
+            let error = DataFusionError::Internal(format!("the engine panicked: {}", text.unwrap_or("no message")));
+            Err(QueryError::from(error).into())
+        }
         // Cancelled, which only whoever waits here does; or ended before.
         Some(Err(_)) | None => Ok(()),
     }

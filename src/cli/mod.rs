@@ -13,6 +13,7 @@ pub mod output;
 pub mod place;
 pub mod progress;
 pub mod select;
+pub mod repl;
 pub mod statements;
 pub mod terminal;
 pub mod values;

@@ -87,6 +87,7 @@ async fn answer_all(place: &Place, args: &SqlArgs, texts: &[String]) -> Outcome 
         match answer(&session, statement.text, args, format, &mut target, i > 0).await {
             Ok(()) => {}
             Err(Stopped::BrokenPipe) => return Ok(Exit::Done),
+            Err(Stopped::Interrupted) => return Ok(Exit::Interrupted),
             Err(Stopped::Failed(mut failure)) => {
                 if statements.len() > 1 {
                     let of = statements.len();
