@@ -28,6 +28,7 @@
 #![warn(missing_docs)]
 
 mod error;
+pub mod import;
 pub mod export;
 mod model;
 mod query;
@@ -43,8 +44,8 @@ pub use model::{
 pub use query::{ColumnInfo, DIALECT, Query, QueryError, Session, SessionOptions, TableSummary, within};
 pub use store::ops::{CompactReport, GcOptions, GcReport, SealReport};
 pub use store::{
-    ArtifactReader, Durability, Metrics, Result as StoreResult, Run, RunOptions, Store, StoreError, WriteFailure,
-    WriterOptions, io,
+    ArtifactReader, CopyReport, Durability, LiveInfo, Metrics, Result as StoreResult, Run, RunOptions, Store,
+    StoreError, StoreInfo, TableInfo, WriteFailure, WriterOptions, io,
 };
 
 /// The version of this crate.

@@ -488,6 +488,11 @@ impl ExperimentState {
         self.deleted.as_ref().is_some_and(|slot| slot.value)
     }
 
+    /// The keys that tell repeats of one config apart, where somebody has set them.
+    pub fn repeat_keys(&self) -> Option<&[String]> {
+        self.repeat_keys.as_ref().map(|slot| slot.value.as_slice())
+    }
+
     /// Whether a param tells repeats of one config apart.
     pub fn is_repeat_key(&self, key: &str) -> bool {
         match &self.repeat_keys {

@@ -44,11 +44,13 @@ pub struct SessionOptions {
     pub read_only: bool,
     /// Threads of a query; `None`: one per core.
     pub threads: Option<usize>,
+    /// Whether deleted runs and experiments show like all others, until they are reclaimed.
+    pub deleted: bool,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        SessionOptions { as_of: None, memory_bytes: None, read_only: true, threads: None }
+        SessionOptions { as_of: None, memory_bytes: None, read_only: true, threads: None, deleted: false }
     }
 }
 
@@ -93,6 +95,7 @@ impl Store {
             Some(time) => self.snapshot_as_of(time)?,
             None => self.snapshot()?,
         };
+        let snapshot = if options.deleted { snapshot.with_deleted() } else { snapshot };
         Session::new(snapshot, options)
     }
 }

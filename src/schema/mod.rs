@@ -42,7 +42,7 @@ pub use params::ParamRow;
 pub(crate) use rows::rows;
 pub use runs::{HIDDEN_STATE, RunRow};
 pub use series::SeriesRow;
-pub use table::{RunContext, RunTables, Table};
+pub use table::{RunContext, RunTables, Table, shown_tags};
 pub use tags::TagRow;
 
 /// A column of a table.

@@ -345,7 +345,7 @@ impl RunTables {
 }
 
 /// The tags of a run as the tables show them: its own, and one for each param that two writers set differently.
-pub(super) fn shown_tags(state: &RunState) -> impl Iterator<Item = (String, Option<String>)> {
+pub fn shown_tags(state: &RunState) -> impl Iterator<Item = (String, Option<String>)> {
     // A conflict that was sealed comes back as a tag of the run's own; a newer one of the same param takes its place.
     let mut tags: BTreeMap<_, _> =
         state.tags().map(|(key, value)| (key.to_string(), value.map(str::to_string))).collect();

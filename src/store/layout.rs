@@ -18,6 +18,9 @@ pub const FRAMES: &str = "frames";
 /// Held while a process seals, to save others the work.
 pub const SEAL_LOCK: &str = "live/seal.lock";
 
+/// Held while a process copies runs into the store.
+pub const COPY_LOCK: &str = "live/copy.lock";
+
 /// The file of one cut.
 pub fn cut(n: u64) -> String {
     format!("{CUTS}/{n:012}.json")

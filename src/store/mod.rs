@@ -1,13 +1,16 @@
 //! The store: a folder of live segments, Delta tables and cuts. Writing needs no async runtime; reading and sealing do.
 
 mod artifact;
+mod copy;
 
 pub(crate) mod cut;
 pub(crate) mod delta;
 mod error;
 pub(crate) mod frame;
 
+mod info;
 pub mod io;
+mod known;
 pub(crate) mod layout;
 pub(crate) mod live;
 pub(crate) mod merge;
@@ -16,6 +19,7 @@ pub mod ops;
 mod run;
 pub(crate) mod sealed;
 pub(crate) mod segment;
+pub(crate) mod shown;
 pub(crate) mod snapshot;
 #[cfg(test)]
 mod testing;
@@ -35,8 +39,12 @@ use segment::SegmentWriter;
 use snapshot::Snapshot;
 
 pub use artifact::ArtifactReader;
+pub(crate) use artifact::check_artifact_path;
+pub use copy::CopyReport;
 pub use error::{Result, StoreError};
+pub use info::{LiveInfo, StoreInfo, TableInfo};
 pub use run::{Metrics, Run, RunOptions};
+pub(crate) use run::{check_experiment, check_key, check_table, shown as shown_param};
 pub use segment::{Durability, WriteFailure, WriterOptions};
 
 /// Version of the layout of a store.
@@ -279,6 +287,16 @@ impl Store {
     /// Shows a deleted run again.
     pub fn restore_run(&self, run: &RunId) -> Result<()> {
         self.log(&Record::Restore { run: run.clone() }, Durability::Synced).map(|_| ())
+    }
+
+    /// Like [`Store::delete_run`], without waiting for the disk; [`Store::flush`] waits for many at once.
+    pub fn delete_run_soon(&self, run: &RunId) -> Result<()> {
+        self.log(&Record::Delete { run: run.clone() }, Durability::Buffered).map(|_| ())
+    }
+
+    /// Like [`Store::restore_run`], without waiting for the disk.
+    pub fn restore_run_soon(&self, run: &RunId) -> Result<()> {
+        self.log(&Record::Restore { run: run.clone() }, Durability::Buffered).map(|_| ())
     }
 
     /// Moves everything that is live into the tables.

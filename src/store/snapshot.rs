@@ -27,6 +27,7 @@ pub struct Snapshot {
     segments: Vec<Found>,
     /// `None` for a state of the past, of which nobody knows who was alive.
     alive: Option<BTreeSet<String>>,
+    show_deleted: bool,
     overlay: OnceCell<Overlay>,
     opened: Mutex<HashMap<Table, Option<Arc<TableVersion>>>>,
 }
@@ -76,7 +77,13 @@ impl Snapshot {
         segments: Vec<Found>,
         alive: Option<BTreeSet<String>>,
     ) -> Snapshot {
-        Snapshot { tables, cut, live, segments, alive, overlay: OnceCell::new(), opened: Mutex::default() }
+        Snapshot { tables, cut, live, segments, alive, show_deleted: false, overlay: OnceCell::new(), opened: Mutex::default() }
+    }
+
+    /// The same state with deleted runs and experiments shown.
+    pub fn with_deleted(mut self) -> Snapshot {
+        self.show_deleted = true;
+        self
     }
 
     /// The sealed state.
@@ -139,7 +146,7 @@ impl Snapshot {
             .get_or_try_init(async || {
                 let extra = self.changed_without_record().await?;
                 let none = BTreeSet::new();
-                merge::overlay(self, &extra, self.alive.as_ref().unwrap_or(&none)).await
+                merge::overlay(self, &extra, self.alive.as_ref().unwrap_or(&none), self.show_deleted).await
             })
             .await
     }

@@ -157,3 +157,77 @@ async fn tables_of_runs_keep_their_types_from_seal_to_seal() {
     store.seal().await.unwrap();
     assert_same(&live, &dump(&store).await, "widening");
 }
+
+#[tokio::test]
+async fn info_counts_what_is_there() {
+    let (_dir, store) = new_store();
+    let open = log_everything(&store, "wine", 1);
+    log_everything(&store, "wine", 2).finish(Status::Finished).unwrap();
+    let info = store.info().await.unwrap();
+    assert_eq!((info.all_runs(), info.runs[&Status::Finished], info.experiments, info.cut), (2, 1, 1, 0));
+    assert_eq!((info.live.segments, info.live.writers, info.artifacts, info.artifact_bytes), (1, 1, 4, 18));
+    assert!(info.live.bytes > 1000 && info.live.records > 50);
+    let metrics = |info: &StoreInfo| info.tables.iter().find(|t| t.name == "metrics").unwrap().clone();
+    assert_eq!((metrics(&info).version, metrics(&info).rows_live), (None, 30));
+    store.seal().await.unwrap();
+    open.log_metric("loss", 1.0).unwrap();
+    store.seal().await.unwrap();
+    let info = store.info().await.unwrap();
+    let sealed = metrics(&info);
+    assert_eq!((sealed.version, sealed.files, sealed.small_files), (Some(1), 2, 2));
+    assert_eq!((sealed.rows_sealed, sealed.rows_live, info.live.records, info.live.bytes), (31, 0, 0, 0));
+    assert_eq!((info.cut, info.states, info.artifacts, info.all_runs()), (2, 2, 4, 2));
+    assert!(info.tables.iter().any(|t| t.name == "frames.predictions" && t.rows_sealed == 4));
+    assert!(store.info().await.unwrap().wants_compaction().next().is_none());
+    store.delete_run(open.id()).unwrap();
+    let info = store.info().await.unwrap();
+    assert_eq!((info.all_runs(), info.deleted_runs, info.artifacts), (1, 1, 2));
+}
+
+/// A dump without what differs between a run and its copy: where its files lie is the same, experiments are made anew.
+fn comparable(mut dump: testing::Dump) -> testing::Dump {
+    dump.remove("experiments");
+    dump
+}
+
+#[tokio::test]
+async fn copied_runs_are_the_same_and_a_second_copy_adds_nothing() {
+    let (_a, source) = new_store();
+    let (b, target) = new_store();
+    let first = log_everything(&source, "wine", 1);
+    first.finish(Status::Finished).unwrap();
+    source.seal().await.unwrap();
+    let second = log_everything(&source, "wine", 2);
+    second.finish_with(Status::Failed, None, Some("boom".into())).unwrap();
+    let ids = [first.id().clone(), second.id().clone()];
+
+    let report = source.copy_runs(&ids, &target).await.unwrap();
+    assert_eq!((report.runs, report.new_runs, report.points, report.series), (2, 2, 30, 4));
+    assert_eq!((report.rows, report.artifacts, report.artifact_bytes), (4, 4, 18));
+    assert_same(&comparable(dump(&source).await), &comparable(dump(&target).await), "copying");
+    for sealed in [false, true] {
+        let again = source.copy_runs(&ids, &target).await.unwrap();
+        assert_eq!((again.records, again.new_runs), (0, 0), "sealed: {sealed}");
+        target.seal().await.unwrap();
+    }
+    // More of one run, and a file that got lost in the target.
+    let more = source.attach(first.id().clone()).unwrap();
+    more.log_metric_at("loss", 0.5, 7).unwrap();
+    more.log_metric_at("loss", 0.5, 7).unwrap();
+    more.set_tag("late", "yes").unwrap();
+    more.log_table("predictions", &testing::predictions(5)).unwrap();
+    std::fs::remove_file(b.path().join("s").join(layout::artifact(first.id(), "model/weights.bin"))).unwrap();
+    let report = source.copy_runs(&ids, &target).await.unwrap();
+    assert_eq!((report.points, report.rows, report.artifacts, report.new_runs), (2, 2, 1, 0));
+    assert_same(&comparable(dump(&source).await), &comparable(dump(&target).await), "copying the rest");
+
+    let missing = RunId::parse("nobody").unwrap();
+    let e = source.copy_runs(&[missing], &target).await.unwrap_err();
+    assert_eq!(e.to_string(), "run 'nobody' does not exist");
+    let run = target.attach(second.id().clone()).unwrap();
+    run.log_param("only-there", 1).unwrap();
+    source.attach(second.id().clone()).unwrap().log_param("only-there", 2).unwrap();
+    let e = source.copy_runs(&ids, &target).await.unwrap_err();
+    assert!(e.to_string().contains("is 1 already and cannot become 2"), "{e}");
+    source.copy_runs(&ids, &source).await.unwrap_err();
+}

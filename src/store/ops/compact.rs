@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::rows::{read_file, write_parts};
-use super::{Tables, frames_on_disk, next_cut};
+use super::{Tables, next_cut};
 use crate::model::Month;
 use crate::schema::Table;
 use crate::store::cut::{Batch, Cut, Swap, Work};
@@ -143,21 +143,4 @@ pub(super) async fn apply(
         next.tables.extend(version.map(|v| (name.clone(), v)));
     }
     Ok(next)
-}
-
-/// Partitions with small files, and how many: what a compaction would find to do.
-pub async fn debt(snapshot: &Snapshot) -> Result<Vec<(Table, usize)>> {
-    let mut debt = Vec::new();
-    let mut all = Table::FIXED.to_vec();
-    all.extend(frames_on_disk(snapshot.tables())?);
-    for table in all.into_iter().filter(Table::by_month) {
-        if let Some(version) = snapshot.table(&table).await? {
-            let small = small_files(&table, &version.files);
-            let most = small.values().map(Vec::len).max().unwrap_or(0);
-            if most > 1 {
-                debt.push((table, most));
-            }
-        }
-    }
-    Ok(debt)
 }

@@ -22,7 +22,7 @@ use super::layout;
 use crate::model::{Micros, Status};
 use crate::schema::Table;
 
-pub use compact::{CompactReport, SMALL_FILES, compact, debt};
+pub use compact::{CompactReport, SMALL_FILES, compact, small_files};
 pub use gc::{GcOptions, GcReport, gc};
 pub(crate) use seal::goal_row;
 pub use seal::{SealReport, seal};

@@ -1,0 +1,90 @@
+//! Rows as a reader sees them, sealed and live, each once: for the store's own questions, without SQL.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::delta::FilesTable;
+use super::error::{Result, StoreError};
+use super::sealed;
+use super::snapshot::Snapshot;
+use crate::model::RunId;
+use crate::schema::{Row, SchemaMismatch, Table, column};
+
+/// The rows of a table: of all runs or of some, deleted ones left out. `schema` picks the columns.
+pub async fn batches(
+    snapshot: &Snapshot,
+    table: &Table,
+    schema: &SchemaRef,
+    runs: Option<&BTreeSet<RunId>>,
+) -> Result<Vec<RecordBatch>> {
+    let overlay = snapshot.overlay().await?;
+    let mut shown = Vec::new();
+    let wanted = with_ids(schema);
+    if let Some(version) = snapshot.table(table).await? {
+        let found = match runs {
+            Some(runs) => sealed::rows_of(snapshot, &version, &version.files, Arc::clone(&wanted), runs, None).await?,
+            None => {
+                let scan = FilesTable::new(&version, &version.files, Arc::clone(&wanted));
+                sealed::collect(snapshot, table, scan, None).await?
+            }
+        };
+        for rows in found {
+            let kept = keep(&rows, |run, experiment| {
+                let replaced = !table.appends() && RunId::parse(run).is_ok_and(|run| overlay.replaced.contains(&run));
+                !replaced && !overlay.hidden_runs.contains(run) && !overlay.hidden_experiments.contains(experiment)
+            });
+            shown.push(kept.map_err(StoreError::arrow(table))?);
+        }
+    }
+    for rows in overlay.batches.get(table).into_iter().flatten() {
+        let kept = keep(rows, |run, experiment| {
+            let asked = runs.is_none_or(|runs| RunId::parse(run).is_ok_and(|run| runs.contains(&run)));
+            asked && !overlay.hidden_runs.contains(run) && !overlay.hidden_experiments.contains(experiment)
+        });
+        shown.push(kept.map_err(StoreError::arrow(table))?);
+    }
+    shown.retain(|rows| rows.num_rows() > 0);
+    shown.iter().map(|rows| pick(rows, schema).map_err(StoreError::schema(table))).collect()
+}
+
+/// The rows of a table with a fixed schema.
+pub async fn rows<R: Row>(snapshot: &Snapshot, table: &Table, runs: Option<&BTreeSet<RunId>>) -> Result<Vec<R>> {
+    let mut all = Vec::new();
+    for rows in batches(snapshot, table, &R::schema(), runs).await? {
+        all.extend(R::from_batch(&rows).map_err(StoreError::schema(table))?);
+    }
+    Ok(all)
+}
+
+const IDS: [&str; 2] = ["run_id", "experiment_id"];
+
+fn with_ids(schema: &SchemaRef) -> SchemaRef {
+    let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
+    for id in IDS.iter().filter(|id| schema.field_with_name(id).is_err()) {
+        fields.push(Arc::new(Field::new(*id, DataType::Utf8, true)));
+    }
+    Arc::new(Schema::new(fields))
+}
+
+fn keep(
+    rows: &RecordBatch,
+    mut keep: impl FnMut(&str, &str) -> bool,
+) -> std::result::Result<RecordBatch, arrow::error::ArrowError> {
+    let [runs, experiments] = IDS.map(|id| rows.column_by_name(id).expect("every table of runs has both ids"));
+    let (runs, experiments) = (runs.as_string::<i32>(), experiments.as_string::<i32>());
+    let kept: BooleanArray = (0..rows.num_rows()).map(|i| Some(keep(runs.value(i), experiments.value(i)))).collect();
+    filter_record_batch(rows, &kept)
+}
+
+fn pick(rows: &RecordBatch, schema: &SchemaRef) -> std::result::Result<RecordBatch, SchemaMismatch> {
+    let columns = schema.fields().iter().map(|f| match rows.column_by_name(f.name()) {
+        Some(_) => column(rows, f.name(), f.data_type()),
+        None => Ok(arrow::array::new_null_array(f.data_type(), rows.num_rows())),
+    });
+    let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns).expect("the columns were made to fit the schema"))
+}
