@@ -28,7 +28,7 @@ use self::line::LineHelper;
 use self::results::Results;
 use self::spinner::Spinner;
 use self::words::Names;
-use super::answer::{Answer, Params, Stopped};
+use super::answer::{Answer, Engine, Params, Stopped};
 use super::statements::split;
 use super::{Exit, Failure, Outcome, failure, terminal};
 
@@ -61,6 +61,7 @@ enum Next {
 
 struct Shell {
     store: Store,
+    engine: Engine,
     interrupts: Signal,
     results: Results,
     interactive: bool,
@@ -78,6 +79,7 @@ impl Shell {
         let interrupts = signal(SignalKind::interrupt())?;
         Ok(Shell {
             store,
+            engine: Engine::new()?,
             interrupts,
             results: Results::new(),
             interactive,
@@ -172,19 +174,24 @@ impl Shell {
         while self.interrupts.recv().now_or_never().is_some() {}
         let started = Instant::now();
         let spinner = Spinner::start();
-        let (store, results, warnings) = (&self.store, &mut self.results, &mut self.warnings);
+        let (store, engine, results, warnings) = (&self.store, &self.engine, &mut self.results, &mut self.warnings);
         let work = async {
             let session = open(store, warnings).await?;
-            let answer = Answer::start(session, sql.to_string(), Params::new()).await?;
+            let answer = Answer::start(engine, session, sql.to_string(), Params::new()).await?;
             let notes = answer.notes.clone();
             let written = results.show(answer, &spinner).await?;
             Ok::<_, Stopped>((written, notes))
         };
-        let (written, notes) = tokio::select! {
+        let done = tokio::select! {
             biased;
-            _ = self.interrupts.recv() => return Err(Stopped::Interrupted),
-            done = work => done?,
+            _ = self.interrupts.recv() => Err(Stopped::Interrupted),
+            done = work => done,
         };
+        if matches!(done, Err(Stopped::Interrupted)) {
+            // Threads that what was cancelled still holds must not be missing to the next statement.
+            self.engine = Engine::new()?;
+        }
+        let (written, notes) = done?;
         drop(spinner);
         for note in notes {
             eprintln!("note: {}", escape(&note));

@@ -165,6 +165,10 @@ fn word_start(before: &str) -> usize {
 /// What may follow `params.`, `r.`, `runs.params.` or `frames.`.
 fn members(line: &str, word: &str, names: &Names) -> Vec<String> {
     let mut found: Vec<String> = starting(names.tables.iter(), word);
+    // A schema, not an alias: tables stand behind it, and no columns.
+    if starts_with(word, "frames.") {
+        return found;
+    }
     let all: Vec<&String> = names_in_scope(line, names).collect();
     let (qualifier, rest) = qualifier(word, names);
     let wanted = key_of(rest);
