@@ -265,3 +265,89 @@ impl Acks {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Read};
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn feed(store: &Store, rejects: Kept) -> Feed {
+        let lines = LineOptions::default();
+        Feed::new(store, FeedOptions { lines, ack: None, rejects: Some(Box::new(rejects)), progress: Progress::none() })
+    }
+
+    #[tokio::test]
+    async fn bad_lines_are_counted_and_kept_as_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(dir.path().join("store")).unwrap();
+        let mut text = b"{\"type\":\"run\",\"run\":\"r\",\"experiment\":\"e\"}\n\n".to_vec();
+        let mut bad = Vec::new();
+        for i in 0..2500 {
+            let line = match i % 5 {
+                0 => format!("{{\"type\":\"metrics\",\"run\":\"r\",\"step\":{i},\"valeus\":{{}}}} "),
+                _ => format!("{{\"type\":\"metrics\",\"run\":\"r\",\"step\":{i},\"values\":{{\"a\":{i}}}}}"),
+            };
+            if i % 5 == 0 {
+                bad.extend_from_slice(line.as_bytes());
+                bad.push(b'\n');
+            }
+            text.extend_from_slice(line.as_bytes());
+            text.push(b'\n');
+        }
+        text.extend_from_slice(b"\xff\xfe\n");
+        bad.extend_from_slice(b"\xff\xfe\n");
+        let kept = Kept::default();
+        let mut feed = feed(&store, kept.clone());
+        let mut input = Input::start(|| Lines::new(Box::new(Cursor::new(text))));
+        assert!(feed.run(&mut input).await.unwrap());
+        assert_eq!((feed.logged, feed.bad, feed.runs()), (2001, 501, 1));
+        assert_eq!(*kept.0.lock().unwrap(), bad);
+        let session = store.session().await.unwrap();
+        assert_eq!(session.sql("SELECT step FROM metrics").await.unwrap().count().await.unwrap(), 2000);
+    }
+
+    /// Gives a line, then says nothing more.
+    struct Silent(Option<&'static [u8]>);
+
+    impl Read for Silent {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            match self.0.take() {
+                Some(line) => {
+                    buffer[..line.len()].copy_from_slice(line);
+                    Ok(line.len())
+                }
+                None => loop {
+                    std::thread::park();
+                },
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_of_a_silent_pipe_is_not_waited_for() {
+        let first: &[u8] = b"{}";
+        let mut input = Input::start(move || {
+            let then: &'static [u8] = b"\nhalf";
+            Lines::new(Box::new(Cursor::new(first).chain(Silent(Some(then)))))
+        });
+        let batch = input.next().await.unwrap().unwrap();
+        assert_eq!(batch.len(), 1);
+        assert_eq!(batch[0].bytes, b"{}");
+        assert!(input.stop().await.is_empty(), "half a line is no line");
+    }
+}
