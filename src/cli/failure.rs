@@ -32,7 +32,7 @@ pub type Outcome = Result<Exit, Failure>;
 /// An error on its way to the user.
 #[derive(Debug)]
 pub struct Failure {
-    /// What happened.
+    /// What happened; empty where nothing is to be said.
     pub message: String,
     /// How to mend it, a line each.
     pub hints: Vec<String>,
@@ -79,7 +79,11 @@ impl From<QueryError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(e: std::io::Error) -> Self {
-        Failure::new(e)
+        match e.kind() {
+            // Whoever read the output has seen enough, as `head` does: nothing failed, and nobody is to be told.
+            std::io::ErrorKind::BrokenPipe => Failure { exit: Exit::Done, ..Failure::new("") },
+            _ => Failure::new(e),
+        }
     }
 }
 
@@ -98,6 +102,9 @@ fn exit_of(e: &Error) -> Exit {
 
 /// Tells the user, and gives the code to exit with.
 pub fn report(failure: &Failure) -> ExitCode {
+    if failure.message.is_empty() {
+        return failure.exit.into();
+    }
     say(format_args!("error: {}", failure.message));
     for hint in &failure.hints {
         say(format_args!(" hint: {hint}"));

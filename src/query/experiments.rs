@@ -25,7 +25,7 @@ pub const COUNTS: [(&str, &str); 7] = [
 
 /// The plan of `experiments` over that of `runs`.
 pub fn plan(overlay: &Overlay, runs: LogicalPlan) -> Result<LogicalPlan, QueryError> {
-    let shown = overlay.experiments.values().filter(|e| !e.is_deleted());
+    let shown = overlay.experiments.values().filter(|e| !overlay.hidden_experiments.contains(e.id.as_str()));
     let rows = ExperimentRow::to_batch(shown.map(ExperimentRow::new));
     let table = MemTable::try_new(rows.schema(), vec![vec![rows]])?;
     let status_in = |statuses: &[&str]| ident("status").in_list(statuses.iter().map(|s| lit(*s)).collect(), false);

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use arrow::array::AsArray;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use runlake::export::render_table;
 use runlake::import::{LineOptions, Lines};
-use runlake::{ExperimentEdit, Session, Store, StoreError, WriterOptions};
+use runlake::{ExperimentEdit, Session, SessionOptions, Store, StoreError, WriterOptions};
 
 use super::runs::rows;
 use crate::cli::feed::{Feed, FeedOptions, Input};
@@ -41,7 +42,8 @@ const FILES: [(&str, &[u8]); 3] = [
     ("files/weights-05.png", include_bytes!("../../../sample_data/files/weights-05.png")),
     ("files/weights-20.png", include_bytes!("../../../sample_data/files/weights-20.png")),
 ];
-/// Experiments of the sample. Each gets a tag that says so, which is how a demo store is known again.
+/// Experiments of the sample. Each gets a tag with the id of the store that was made for it, which is how a demo is known
+/// again: copies of its runs in another store carry the tag too, with an id that is not theirs.
 const EXPERIMENTS: [&str; 4] = ["breast-cancer", "wine", "digits", "diabetes"];
 const TAG: &str = "runlake.demo";
 const LOADING: &str = "loading";
@@ -59,12 +61,16 @@ pub async fn run(_place: &Place, args: DemoArgs) -> Outcome {
             return Err(Failure::usage(format!("'{}' is a store of yours: {why}", dir.display()))
                 .hint("`runlake demo DIR` makes the demo in another folder"));
         }
+        (There::Half, false) => {
+            return Err(Failure::usage(format!("'{}' holds a demo that was interrupted", dir.display()))
+                .hint("`runlake demo --force` makes it anew"));
+        }
         (There::Loaded, false) => {
             say(format!("the demo is in {} already; --force makes it anew", dir.display()));
             Store::open(dir)?
         }
         (There::Nothing, _) => load(dir).await?,
-        (There::Loaded | There::Half, _) => {
+        (There::Loaded | There::Half, true) => {
             std::fs::remove_dir_all(dir)?;
             load(dir).await?
         }
@@ -83,35 +89,40 @@ enum There {
 }
 
 async fn state(store: &Store) -> Result<There, Failure> {
-    let session = store.session().await?;
-    let mut loaded = Vec::new();
-    let sql = "SELECT experiment, tags FROM experiments";
-    for batch in rows(&session, sql).await? {
-        let formatter = |i: usize| {
-            let options = arrow::util::display::FormatOptions::default();
-            arrow::util::display::ArrayFormatter::try_new(batch.column(i).as_ref(), &options)
-                .map(|f| (0..batch.num_rows()).map(|row| f.value(row).to_string()).collect::<Vec<_>>())
-                .map_err(Failure::new)
+    // Also what is deleted may be somebody's.
+    let session = store.session_with(SessionOptions { deleted: true, ..SessionOptions::default() }).await?;
+    let batches = rows(&session, "SELECT experiment, tags FROM experiments").await?;
+    let (loading, loaded) = (value(store, LOADING), value(store, LOADED));
+    let mut complete = Vec::new();
+    for batch in &batches {
+        let texts = |column: usize| {
+            let options = FormatOptions::default();
+            let formatter = ArrayFormatter::try_new(batch.column(column).as_ref(), &options).map_err(Failure::new)?;
+            Ok::<_, Failure>((0..batch.num_rows()).map(|row| formatter.value(row).to_string()).collect::<Vec<_>>())
         };
-        for (experiment, tags) in formatter(0)?.into_iter().zip(formatter(1)?) {
-            if !tags.contains(TAG) {
-                return Ok(There::Foreign(format!("it holds the experiment '{experiment}'")));
+        for (experiment, tags) in texts(0)?.into_iter().zip(texts(1)?) {
+            if !tags.contains(&loading) && !tags.contains(&loaded) {
+                return Ok(There::Foreign(format!("the experiment '{experiment}' is not of this demo")));
             }
-            loaded.push(tags.contains(LOADED));
+            complete.push(tags.contains(&loaded));
         }
     }
-    Ok(match loaded.is_empty() {
-        true => There::Foreign("it has no demo runs".to_string()),
-        false if loaded.len() == EXPERIMENTS.len() && loaded.into_iter().all(|l| l) => There::Loaded,
+    Ok(match complete.is_empty() {
+        true => There::Foreign("it has no demo in it".to_string()),
+        false if complete.len() == EXPERIMENTS.len() && complete.into_iter().all(|c| c) => There::Loaded,
         false => There::Half,
     })
 }
 
-fn mark(store: &Store, value: &str) -> Result<(), Failure> {
+fn value(store: &Store, state: &str) -> String {
+    format!("{state} in {}", store.id())
+}
+
+fn mark(store: &Store, state: &str) -> Result<(), Failure> {
     for experiment in EXPERIMENTS {
         store.edit_experiment(ExperimentEdit {
             experiment: experiment.to_string(),
-            set: vec![(TAG.to_string(), Some(value.to_string()))],
+            set: vec![(TAG.to_string(), Some(value(store, state)))],
             remove: Vec::new(),
             repeat_keys: None,
             deleted: None,
@@ -275,4 +286,31 @@ async fn show(session: &Session, stop: &Stop) -> Result<(), Failure> {
     }
     put("\n")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_demo_of_its_own_is_known_as_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let demo = Store::create(dir.path().join("demo")).unwrap();
+        assert!(matches!(state(&demo).await.unwrap(), There::Foreign(_)));
+        mark(&demo, LOADING).unwrap();
+        assert!(matches!(state(&demo).await.unwrap(), There::Half));
+        mark(&demo, LOADED).unwrap();
+        assert!(matches!(state(&demo).await.unwrap(), There::Loaded));
+
+        // A copy of its runs takes the tags of the experiment along.
+        let run = demo.start_run(runlake::RunOptions::new("wine")).unwrap();
+        let copy = Store::create(dir.path().join("copy")).unwrap();
+        demo.copy_runs(&[run.id().clone()], &copy).await.unwrap();
+        assert!(matches!(state(&copy).await.unwrap(), There::Foreign(_)));
+
+        demo.start_run(runlake::RunOptions::new("mine")).unwrap();
+        assert!(matches!(state(&demo).await.unwrap(), There::Foreign(_)));
+        demo.delete_experiment("mine").unwrap();
+        assert!(matches!(state(&demo).await.unwrap(), There::Foreign(_)));
+    }
 }
