@@ -85,8 +85,10 @@ async fn nearest(session: &Session, wrong: &str) -> Option<String> {
             Ok(frame) => frame.collect().await.ok()?,
             Err(_) => return None,
         };
-        let ids: Vec<String> =
-            batches.iter().flat_map(|b| b.column(0).as_string::<i32>().iter().flatten().map(|id| format!("'{id}'"))).collect();
+        let ids: Vec<String> = batches
+            .iter()
+            .flat_map(|b| b.column(0).as_string::<i32>().iter().flatten().map(|id| format!("'{id}'")))
+            .collect();
         if !ids.is_empty() {
             return Some(format!("{intro} {}{}", ids.join(", "), if intro.starts_with("did") { "?" } else { "" }));
         }

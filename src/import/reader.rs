@@ -120,7 +120,11 @@ impl LineReader {
             let (mut stored, mut purged) = (HashSet::new(), HashSet::new());
             let hasher = &self.hasher;
             let each = |run: &RunId, there: bool| {
-                if there { stored.insert(hasher.hash_one(run)) } else { purged.insert(hasher.hash_one(run)) };
+                if there {
+                    stored.insert(hasher.hash_one(run))
+                } else {
+                    purged.insert(hasher.hash_one(run))
+                };
             };
             self.store.run_ids(each).await?;
             (self.stored, self.purged) = (Some(stored), purged);
@@ -196,7 +200,9 @@ impl LineReader {
             return Ok(());
         }
         let Some(run) = self.open.get_mut(id) else {
-            return Err(format!("run '{id}' is not known: no 'run' line before this one begins it, and the store does not hold it"));
+            return Err(format!(
+                "run '{id}' is not known: no 'run' line before this one begins it, and the store does not hold it"
+            ));
         };
         match act {
             Act::Params(values) => {
@@ -250,7 +256,8 @@ impl LineReader {
         match act {
             Act::Params(values) => run.log_params(values),
             Act::Metrics { values, step, time, context } => {
-                let mut metrics = values.into_iter().fold(Metrics::new(), |m, (key, value)| m.value(key, value)).step(step);
+                let mut metrics =
+                    values.into_iter().fold(Metrics::new(), |m, (key, value)| m.value(key, value)).step(step);
                 if let Some(time) = time {
                     metrics = metrics.time(time);
                 }
@@ -282,9 +289,7 @@ impl LineReader {
             Act::Artifact { path, content: Content::File(source) } => {
                 run.log_artifact(&path, &self.options.folder.join(source)).map(|_| ())
             }
-            Act::Artifact { path, content: Content::Bytes(bytes) } => {
-                run.log_artifact_bytes(&path, &bytes).map(|_| ())
-            }
+            Act::Artifact { path, content: Content::Bytes(bytes) } => run.log_artifact_bytes(&path, &bytes).map(|_| ()),
             Act::Finish { status, end_time, error } => run.end(status, end_time, error),
             Act::Run(_) | Act::Goal(_) | Act::Delete | Act::Restore => Ok(()),
         }
