@@ -20,6 +20,8 @@ from program import Store, rows
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Columns that runlake adds when it reads, and those that it uses itself.
 ADDED = {"runs": {"experiment"}, "experiments": None}
+# `artifacts/` holds the logged files themselves.
+FOLDERS = {"artifacts": "artifact_list"}
 HIDDEN = {"month", "deleted"}
 STRUCTS = {"params", "params_num", "params_text", "metrics", "metrics_min", "metrics_max", "best", "tags", "data"}
 
@@ -37,7 +39,8 @@ def files(table: DeltaTable) -> list[str]:
 
 
 def compare(store: Store, name: str, deleted: set[str]) -> int:
-    delta = DeltaTable(str(store.folder / name.replace(".", "/")))
+    folder = FOLDERS.get(name, name.replace(".", "/"))
+    delta = DeltaTable(str(store.folder / folder))
     ours = store.sql(f"SELECT * FROM {name}")
     theirs = delta.to_pyarrow_table()
     declared = [c for c in theirs.schema.names if c not in HIDDEN]
@@ -63,8 +66,7 @@ def compare(store: Store, name: str, deleted: set[str]) -> int:
     connection.execute("SET TimeZone = 'UTC'")
     quoted = ", ".join('"' + column + '"' for column in columns)
     read = f"SELECT {quoted} FROM read_parquet(?, union_by_name = true)"
-    result = connection.execute(read, [files(delta)])
-    table = result.fetch_arrow_table() if hasattr(result, "fetch_arrow_table") else result.to_arrow_table()
+    table = connection.sql(read, params=[files(delta)]).to_arrow_table()
     differ(f"{name}, duckdb", mine, seen(table))
     return len(mine)
 

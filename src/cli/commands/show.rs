@@ -27,7 +27,7 @@ const PARTS: [(&str, &str, &str, &str); 10] = [
         "metrics",
         "key, context, last, min, max, mean, count, nan_count AS nan, last_step",
         "metric_stats",
-        "key, context",
+        "context IS NOT NULL, key, context",
     ),
     ("tags", "key, value", "tags", "key"),
     ("data", "role, dataset, data_version, n_rows, n_columns, digest, source", "data_versions", "role, dataset"),
@@ -75,7 +75,8 @@ pub async fn run(place: &Place, args: ShowArgs) -> Outcome {
         let n =
             ArrayFormatter::try_new(n.as_ref(), &FormatOptions::default()).map_err(Failure::new)?.value(0).to_string();
         if n != "0" {
-            put_line(format!("\n{}: {n} rows (SELECT * FROM {} WHERE run_id = {id})", table.name, table.name))?;
+            put("\n")?;
+            put_line(format!("{}: {n} rows (SELECT * FROM {} WHERE run_id = {id})", table.name, table.name))?;
         }
     }
     Ok(Exit::Done)
@@ -104,7 +105,8 @@ async fn part(session: &Session, heading: &str, sql: &str) -> Result<(), Failure
     let batches: Vec<_> = rows(session, sql).await?.into_iter().filter(|b| b.num_rows() > 0).collect();
     let Some(first) = batches.first() else { return Ok(()) };
     let n: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    put_line(format!("\n{heading} ({n})"))?;
+    put("\n")?;
+    put_line(format!("{heading} ({n})"))?;
     // Columns that hold nothing for this run only take room.
     let kept: Vec<usize> =
         (0..first.num_columns()).filter(|&i| batches.iter().any(|b| b.column(i).null_count() < b.num_rows())).collect();
