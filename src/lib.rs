@@ -28,6 +28,7 @@
 #![warn(missing_docs)]
 
 mod error;
+pub mod import;
 pub mod export;
 mod model;
 mod query;
@@ -40,7 +41,7 @@ pub use model::{
     InvalidStatus, InvalidTime, Link, MetricGoal, Micros, Month, ParamValue, RunId, RunStart, SeriesKind, SeriesPoint,
     Status, Step,
 };
-pub use query::{ColumnInfo, Query, QueryError, Session, SessionOptions, TableSummary, within};
+pub use query::{ColumnInfo, DIALECT, Query, QueryError, Session, SessionOptions, TableSummary, within};
 pub use store::ops::{CompactReport, GcOptions, GcReport, SealReport};
 pub use store::{
     ArtifactReader, CopyReport, Durability, Finding, LiveInfo, Metrics, Result as StoreResult, Run, RunOptions, Store,

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use runlake::{Error, ErrorKind, QueryError, StoreError};
 
+use super::output::say;
+
 /// How a command that could say so itself ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -96,9 +98,9 @@ fn exit_of(e: &Error) -> Exit {
 
 /// Tells the user, and gives the code to exit with.
 pub fn report(failure: &Failure) -> ExitCode {
-    eprintln!("error: {}", failure.message);
+    say(format_args!("error: {}", failure.message));
     for hint in &failure.hints {
-        eprintln!(" hint: {hint}");
+        say(format_args!(" hint: {hint}"));
     }
     failure.exit.into()
 }

@@ -1,10 +1,22 @@
 //! The command line: arguments in, a library call, results on stdout, everything else on stderr.
 
+pub mod answer;
 pub mod args;
+pub mod aside;
 pub mod commands;
+#[cfg(test)]
+mod docs;
 pub mod failure;
+pub mod feed;
 pub mod hints;
+pub mod output;
 pub mod place;
+pub mod progress;
+pub mod repl;
+pub mod select;
+pub mod statements;
+pub mod terminal;
+pub mod values;
 
 use std::process::ExitCode;
 

@@ -23,6 +23,11 @@ impl Place {
         Place { asked }
     }
 
+    /// What `--store` named.
+    pub fn asked(&self) -> Option<&Path> {
+        self.asked.as_deref()
+    }
+
     /// The folder: what was asked for, else the variable, else the nearest `.runlake` upwards.
     pub fn path(&self) -> Result<PathBuf, Failure> {
         if let Some(path) = &self.asked {

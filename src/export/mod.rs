@@ -110,6 +110,11 @@ impl Format {
         matches!(self, Format::Parquet | Format::Arrow)
     }
 
+    /// Whether several results one after the other need no blank line between them.
+    pub fn is_self_delimiting(self) -> bool {
+        matches!(self, Format::Json | Format::Ndjson | Format::Html) || self.is_binary()
+    }
+
     /// Whether text in it is already safe to show on a terminal.
     pub fn is_terminal_safe(self) -> bool {
         !matches!(self, Format::Csv | Format::Tsv) && !self.is_binary()

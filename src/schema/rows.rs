@@ -16,7 +16,7 @@ macro_rules! rows {
             fn columns() -> &'static [$crate::schema::Column] {
                 static COLUMNS: std::sync::LazyLock<Vec<$crate::schema::Column>> = std::sync::LazyLock::new(|| vec![
                     $( $crate::schema::Column {
-                        name: stringify!($field),
+                        name: stringify!($field).trim_start_matches("r#"),
                         data_type: <$type as $crate::schema::Cell>::data_type(),
                         nullable: <$type as $crate::schema::Cell>::NULLABLE,
                         doc: $doc.trim_ascii(),
@@ -37,7 +37,7 @@ macro_rules! rows {
             }
 
             fn from_batch(batch: &arrow::record_batch::RecordBatch) -> Result<Vec<Self>, $crate::schema::SchemaMismatch> {
-                $( let $field = $crate::schema::column(batch, stringify!($field), &<$type as $crate::schema::Cell>::data_type())?; )*
+                $( let $field = $crate::schema::column(batch, stringify!($field).trim_start_matches("r#"), &<$type as $crate::schema::Cell>::data_type())?; )*
                 Ok((0..batch.num_rows())
                     .map(|i| $row { $( $field: <$type as $crate::schema::Cell>::get($field.as_ref(), i), )* })
                     .collect())

@@ -75,3 +75,13 @@ fn the_type_of_a_key_follows_its_values() {
     assert_eq!(column(ParamCounts { bool: 2, text: 1, ..c }), (ParamColumn::Text, 0));
     assert_eq!(column(ParamCounts { empty: 2, ..c }), (ParamColumn::Text, 0));
 }
+
+/// A field called `r#type` is the column `type`.
+#[test]
+fn column_names_are_plain() {
+    for table in Table::FIXED {
+        for column in table.columns().unwrap() {
+            assert!(column.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{table}.{}", column.name);
+        }
+    }
+}

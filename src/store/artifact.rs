@@ -26,15 +26,21 @@ fn is_safe(path: &str) -> bool {
         && !path.chars().any(|c| c.is_control() || c == '\\')
 }
 
+/// Whether a file of a run may have this name.
+pub(crate) fn check_artifact_path(path: &str) -> Result<()> {
+    if is_safe(path) && path.len() <= 1000 {
+        return Ok(());
+    }
+    Err(StoreError::Invalid(format!(
+        "'{}' cannot name an artifact: it is a relative path of parts up to 200 bytes, without '..', backslashes or \
+         control characters",
+        path.escape_debug().take(200).collect::<String>()
+    )))
+}
+
 /// Copies content to its place, durable on return.
 pub fn put(io: &dyn Io, run: &RunId, path: &str, content: &mut dyn Read) -> Result<ArtifactEntry> {
-    if !is_safe(path) || path.len() > 1000 {
-        return Err(StoreError::Invalid(format!(
-            "'{}' cannot name an artifact: it is a relative path of parts up to 200 bytes, without '..', backslashes or \
-             control characters",
-            path.escape_debug().take(200).collect::<String>()
-        )));
-    }
+    check_artifact_path(path)?;
     let mut digesting = Digesting { content, hash: blake3::Hasher::new() };
     let uri = layout::artifact(run, path);
     // Content is written before its name is known to be free: it may be a stream that can be read only once.

@@ -153,7 +153,7 @@ pub struct Overlay {
     pub batches: BTreeMap<Table, Vec<RecordBatch>>,
     /// Runs whose sealed rows of run state do not count: `batches` holds them anew.
     pub replaced: BTreeSet<RunId>,
-    /// Keys of the structs of runs: of sealed and live rows, each run once.
+    /// What these rows change about the counts of keys in the sealed files; numbers may be negative.
     pub keys: KeyCounts,
     /// Runs that SQL does not show.
     pub hidden_runs: BTreeSet<String>,
@@ -166,10 +166,15 @@ pub struct Overlay {
 }
 
 /// Makes the overlay of a snapshot.
-pub async fn overlay(snapshot: &Snapshot, extra: &BTreeSet<RunId>, alive: &BTreeSet<String>) -> Result<Overlay> {
+pub async fn overlay(
+    snapshot: &Snapshot,
+    extra: &BTreeSet<RunId>,
+    alive: &BTreeSet<String>,
+    show_deleted: bool,
+) -> Result<Overlay> {
     let cut = snapshot.cut();
     let mut hidden_runs: BTreeSet<String> = cut.hidden_runs.iter().cloned().collect();
-    let mut keys = sealed::keys(snapshot).await?;
+    let mut keys = KeyCounts::default();
     let mut batches = BTreeMap::new();
     let mut replaced = BTreeSet::new();
     let merged = merge(snapshot, extra, alive).await?;
@@ -180,21 +185,26 @@ pub async fn overlay(snapshot: &Snapshot, extra: &BTreeSet<RunId>, alive: &BTree
             replaced.insert(id.clone());
         }
         keys.add_run(&run.state);
-        if run.state.is_deleted() {
-            hidden_runs.insert(id.to_string());
-        } else {
-            hidden_runs.remove(id.as_str());
+        match run.state.is_deleted() {
+            true => hidden_runs.insert(id.to_string()),
+            false => hidden_runs.remove(id.as_str()),
+        };
+        if show_deleted || !run.state.is_deleted() {
             push_rows(&mut tables, run, &merged.experiments, Vec::new());
         }
     }
-    keys.prune();
     for (table, batch) in tables.finish().0 {
         batches.insert(table, vec![batch]);
     }
     for (table, rows) in appended(snapshot.live(), &merged)? {
         batches.insert(table, rows.into_values().flatten().collect());
     }
-    let hidden_experiments = merged.experiments.values().filter(|e| e.is_deleted()).map(|e| e.id.to_string()).collect();
+    let mut hidden_experiments: BTreeSet<String> =
+        merged.experiments.values().filter(|e| e.is_deleted()).map(|e| e.id.to_string()).collect();
+    if show_deleted {
+        hidden_runs.clear();
+        hidden_experiments.clear();
+    }
     Ok(Overlay {
         batches,
         replaced,

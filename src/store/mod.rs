@@ -10,6 +10,7 @@ pub(crate) mod frame;
 
 mod info;
 pub mod io;
+mod known;
 pub(crate) mod layout;
 pub(crate) mod live;
 pub(crate) mod merge;
@@ -39,10 +40,12 @@ use segment::SegmentWriter;
 use snapshot::Snapshot;
 
 pub use artifact::ArtifactReader;
+pub(crate) use artifact::check_artifact_path;
 pub use copy::CopyReport;
 pub use error::{Result, StoreError};
 pub use info::{LiveInfo, StoreInfo, TableInfo};
 pub use run::{Metrics, Run, RunOptions};
+pub(crate) use run::{check_experiment, check_key, check_table, shown as shown_param};
 pub use segment::{Durability, WriteFailure, WriterOptions};
 pub use verify::{Finding, VerifyReport};
 
@@ -318,6 +321,16 @@ impl Store {
     /// Shows a deleted run again.
     pub fn restore_run(&self, run: &RunId) -> Result<()> {
         self.log(&Record::Restore { run: run.clone() }, Durability::Synced).map(|_| ())
+    }
+
+    /// Like [`Store::delete_run`], without waiting for the disk; [`Store::flush`] waits for many at once.
+    pub fn delete_run_soon(&self, run: &RunId) -> Result<()> {
+        self.log(&Record::Delete { run: run.clone() }, Durability::Buffered).map(|_| ())
+    }
+
+    /// Like [`Store::restore_run`], without waiting for the disk.
+    pub fn restore_run_soon(&self, run: &RunId) -> Result<()> {
+        self.log(&Record::Restore { run: run.clone() }, Durability::Buffered).map(|_| ())
     }
 
     /// Moves everything that is live into the tables.

@@ -429,11 +429,7 @@ impl Run {
     /// A column called `run_id`, `experiment_id` or `month`, or of a type that a table cannot hold.
     pub fn log_table(&self, name: impl Into<String>, rows: &RecordBatch) -> Result<()> {
         let name = name.into();
-        check_key("table", &name)?;
-        if name.len() > 80 {
-            return Err(StoreError::Invalid(format!("the table name '{name}' is longer than 80 bytes")));
-        }
-        let ipc = frame::encode(rows).map_err(|e| StoreError::Invalid(format!("table '{name}': {e}")))?;
+        let ipc = check_table(&name, rows)?;
         self.log(Record::Table { run: self.run(), table: TableRows { name, ipc } })
     }
 
@@ -483,7 +479,17 @@ impl Run {
     }
 }
 
-pub(super) fn shown(value: &ParamValue) -> String {
+/// Brings a table into the form that is logged, if it may be.
+pub(crate) fn check_table(name: &str, rows: &RecordBatch) -> Result<Vec<u8>> {
+    check_key("table", name)?;
+    if name.len() > 80 {
+        return Err(StoreError::Invalid(format!("the table name '{name}' is longer than 80 bytes")));
+    }
+    frame::encode(rows).map_err(|e| StoreError::Invalid(format!("table '{name}': {e}")))
+}
+
+/// A param's value as messages show it.
+pub(crate) fn shown(value: &ParamValue) -> String {
     match value {
         ParamValue::Null => "null".to_string(),
         ParamValue::Text(text) => format!("'{text}'"),
@@ -494,7 +500,7 @@ pub(super) fn shown(value: &ParamValue) -> String {
 /// Longest key, in bytes.
 const KEY_BYTES: usize = 65_536;
 
-pub(super) fn check_key(what: &str, key: &str) -> Result<()> {
+pub(crate) fn check_key(what: &str, key: &str) -> Result<()> {
     if key.is_empty() {
         return Err(StoreError::Invalid(format!("a {what} needs a name that is not empty")));
     }
@@ -511,6 +517,6 @@ pub(super) fn check_key(what: &str, key: &str) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn check_experiment(name: &str) -> Result<()> {
+pub(crate) fn check_experiment(name: &str) -> Result<()> {
     check_key("experiment", name)
 }

@@ -34,6 +34,7 @@ pub async fn dump(store: &Store) -> Dump {
 /// All rows that a snapshot shows.
 pub async fn dump_of(snapshot: &Snapshot) -> Dump {
     let overlay = snapshot.overlay().await.unwrap();
+    let keys = snapshot.keys().await.unwrap();
     let mut dump = Dump::new();
     let mut all = Table::FIXED.to_vec();
     all.extend(snapshot.frames().into_iter().map(Table::Frame));
@@ -43,7 +44,7 @@ pub async fn dump_of(snapshot: &Snapshot) -> Dump {
             let mut fields: Vec<_> = version.columns.fields().iter().map(|f| f.as_ref().clone()).collect();
             if table == Table::Runs {
                 for kind in StoredStruct::ALL {
-                    fields.push(Field::new(kind.name(), kind.data_type(kind.keys(&overlay.keys)), true));
+                    fields.push(Field::new(kind.name(), kind.data_type(kind.keys(keys)), true));
                 }
             }
             let scan = FilesTable::new(&version, &version.files, Arc::new(Schema::new(fields)));
@@ -71,7 +72,7 @@ pub async fn dump_of(snapshot: &Snapshot) -> Dump {
     dump.insert("experiments".into(), experiments.map(|e| format!("{e:?}")).collect());
     let goals = overlay.goals.iter().map(|g| format!("{:?}", ops::goal_row(g)));
     dump.insert("metric_defs".into(), goals.collect());
-    dump.insert("keys".into(), vec![serde_json::to_string(&overlay.keys).unwrap()]);
+    dump.insert("keys".into(), vec![serde_json::to_string(keys).unwrap()]);
     dump
 }
 

@@ -1,7 +1,19 @@
-//! One file per command.
+//! One file per command, or per few that belong together.
 
+pub mod completions;
+pub mod copy;
+pub mod delete;
+pub mod demo;
+pub mod edit;
+pub mod info;
+pub mod init;
+pub mod log;
 pub mod repl;
+pub mod restore;
+pub mod runs;
+pub mod show;
 pub mod sql;
+pub mod upkeep;
 
 use std::io::IsTerminal;
 
@@ -13,12 +25,28 @@ use super::{Exit, Outcome, Place};
 /// Runs a command; none at all is the shell on a terminal, and the help elsewhere.
 pub async fn run(place: &Place, command: Option<Command>) -> Outcome {
     match command {
+        Some(Command::Demo(args)) => demo::run(place, args).await,
+        Some(Command::Init(args)) => init::run(place, args).await,
+        Some(Command::Info(args)) => info::run(place, args).await,
+        Some(Command::Log(args)) => log::run(place, args).await,
         Some(Command::Sql(args)) => sql::run(place, args).await,
         Some(Command::Repl(args)) => repl::run(place, args).await,
+        Some(Command::Runs(args)) => runs::run(place, args).await,
+        Some(Command::Show(args)) => show::run(place, args).await,
+        Some(Command::Delete(args)) => delete::run(place, args).await,
+        Some(Command::Restore(args)) => restore::run(place, args).await,
+        Some(Command::Rename(args)) => edit::rename(place, args).await,
+        Some(Command::Tag(args)) => edit::tag(place, args).await,
+        Some(Command::Note(args)) => edit::note(place, args).await,
+        Some(Command::Comment(args)) => edit::comment(place, args).await,
+        Some(Command::Copy(args)) => copy::run(place, args).await,
+        Some(Command::Seal(args)) => upkeep::seal(place, args).await,
+        Some(Command::Compact(args)) => upkeep::compact(place, args).await,
+        Some(Command::Gc(args)) => upkeep::gc(place, args).await,
+        Some(Command::Completions(args)) => completions::run(args),
         None if std::io::stdin().is_terminal() => repl::run(place, repl::ReplArgs::default()).await,
         None => {
-            let help = Args::command().render_help();
-            eprint!("{help}");
+            super::output::say(Args::command().render_help());
             Ok(Exit::Usage)
         }
     }

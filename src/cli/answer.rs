@@ -1,0 +1,165 @@
+//! Runs one statement and passes its rows on as they come. Used by `sql` and by the shell.
+
+use std::io;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::error::DataFusionError;
+use futures::StreamExt;
+use runlake::export::{ExportError, Sink, Written};
+use runlake::{Error, QueryError, Session};
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::Failure;
+
+/// The threads that statements run on.
+///
+/// They are none of those that watch for Ctrl-C and time: some of the engine's operators, such as a join without a key,
+/// hold their thread for minutes, and would otherwise take all of them.
+pub struct Engine(Option<Runtime>);
+
+impl Engine {
+    pub fn new() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("query").enable_all().build()?;
+        Ok(Engine(Some(runtime)))
+    }
+
+    fn handle(&self) -> &Handle {
+        self.0.as_ref().expect("it is taken when dropped").handle()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // Does not wait for a thread that is held.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Values for `$name` in statements.
+pub type Params = Vec<(String, ScalarValue)>;
+
+/// Why a statement did not come to its end.
+#[derive(Debug)]
+pub enum Stopped {
+    /// It failed.
+    Failed(Failure),
+    /// Whoever read the output has gone away: nothing is left to do, and nothing to complain about.
+    BrokenPipe,
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl From<Error> for Stopped {
+    fn from(e: Error) -> Self {
+        Stopped::Failed(e.into())
+    }
+}
+
+impl From<io::Error> for Stopped {
+    fn from(e: io::Error) -> Self {
+        ExportError::from(e).into()
+    }
+}
+
+impl From<ExportError> for Stopped {
+    fn from(e: ExportError) -> Self {
+        if e.is_broken_pipe() { Stopped::BrokenPipe } else { Stopped::Failed(Failure::new(e)) }
+    }
+}
+
+/// What a running statement gives.
+enum Event {
+    Planned { schema: SchemaRef, notes: Vec<String> },
+    Rows(RecordBatch),
+}
+
+/// A statement at work; dropping it ends it.
+pub struct Answer {
+    events: mpsc::Receiver<Event>,
+    work: JoinSet<Result<(), Error>>,
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// What its reader should know.
+    pub notes: Vec<String>,
+}
+
+impl Answer {
+    /// Plans a statement and starts it.
+    pub async fn start(engine: &Engine, session: Arc<Session>, sql: String, params: Params) -> Result<Self, Error> {
+        // Few batches wait here, so memory stays flat whatever the reader's pace.
+        let (sender, mut events) = mpsc::channel(2);
+        let mut work = JoinSet::new();
+        work.spawn_on(run(session, sql, params, sender), engine.handle());
+        match events.recv().await {
+            Some(Event::Planned { schema, notes }) => Ok(Answer { events, work, schema, notes }),
+            Some(Event::Rows(_)) => unreachable!("the plan comes before rows"),
+            None => match finish(&mut work).await {
+                Err(e) => Err(e),
+                Ok(()) => unreachable!("it ends in an error or with a plan"),
+            },
+        }
+    }
+
+    /// The next rows; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>, Error> {
+        match self.events.recv().await {
+            Some(Event::Rows(batch)) => Ok(Some(batch)),
+            Some(Event::Planned { .. }) => unreachable!("a statement is planned once"),
+            None => finish(&mut self.work).await.map(|()| None),
+        }
+    }
+
+    /// Writes all rows; `seen` hears how many there are so far.
+    pub async fn write(mut self, mut sink: Box<dyn Sink + '_>, seen: impl Fn(usize)) -> Result<Written, Stopped> {
+        sink.schema(&self.schema)?;
+        let mut rows = 0;
+        while let Some(batch) = self.next().await? {
+            rows += batch.num_rows();
+            seen(rows);
+            sink.batch(&batch)?;
+        }
+        Ok(sink.finish()?)
+    }
+}
+
+async fn run(session: Arc<Session>, sql: String, params: Params, sender: mpsc::Sender<Event>) -> Result<(), Error> {
+    let query = session.query(&sql).await?;
+    let mut frame = query.frame;
+    if !params.is_empty() {
+        frame = frame.with_param_values(ParamValues::from(params)).map_err(QueryError::from)?;
+    }
+    let mut rows = frame.execute_stream().await.map_err(QueryError::from)?;
+    let planned = Event::Planned { schema: rows.schema(), notes: query.notes };
+    if sender.send(planned).await.is_err() {
+        return Ok(());
+    }
+    while let Some(batch) = rows.next().await {
+        if sender.send(Event::Rows(batch.map_err(QueryError::from)?)).await.is_err() {
+            // Nobody wants more.
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+async fn finish(work: &mut JoinSet<Result<(), Error>>) -> Result<(), Error> {
+    match work.join_next().await {
+        Some(Ok(done)) => done,
+        // The engine has given up in a way it should not; the shell need not.
+        Some(Err(e)) if e.is_panic() => {
+            let cause = e.into_panic();
+            let text = cause.downcast_ref::<String>().map(String::as_str).or(cause.downcast_ref::<&str>().copied());
+            let error = DataFusionError::Internal(format!("the engine panicked: {}", text.unwrap_or("no message")));
+            Err(QueryError::from(error).into())
+        }
+        // Cancelled, which only whoever waits here does; or ended before.
+        Some(Err(_)) | None => Ok(()),
+    }
+}
