@@ -28,8 +28,8 @@
 #![warn(missing_docs)]
 
 mod error;
-pub mod import;
 pub mod export;
+pub mod import;
 mod model;
 mod query;
 mod schema;

@@ -39,9 +39,9 @@ pub async fn seal(tables: &Tables) -> Result<SealReport> {
         let mut records = 0;
         let mut damaged = Vec::new();
         let done = super::run(tables, async |cut| {
-            let (work, found, bad) = plan(tables, cut)?;
-            (records, damaged) = (found, bad);
-            Ok(work)
+            let plan = plan(tables, cut)?;
+            (records, damaged) = (plan.records, plan.damaged);
+            Ok(plan.work)
         })
         .await?;
         report.damaged = damaged;
@@ -54,8 +54,17 @@ pub async fn seal(tables: &Tables) -> Result<SealReport> {
     }
 }
 
-/// The parts of segments that the next operation absorbs. `None`: there is nothing to absorb and nothing to remove.
-fn plan(tables: &Tables, cut: &Cut) -> Result<(Option<Work>, u64, Vec<(String, String)>)> {
+/// What the next operation is to do.
+struct Plan {
+    /// The parts of segments to absorb. `None`: there is nothing to absorb and nothing to remove.
+    work: Option<Work>,
+    /// Records in them.
+    records: u64,
+    /// Segments with damage: path and what is wrong.
+    damaged: Vec<(String, String)>,
+}
+
+fn plan(tables: &Tables, cut: &Cut) -> Result<Plan> {
     let io = tables.io.as_ref();
     let mut segments = Vec::new();
     let (mut records, mut bytes) = (0, 0);
@@ -111,10 +120,11 @@ fn plan(tables: &Tables, cut: &Cut) -> Result<(Option<Work>, u64, Vec<(String, S
         });
     }
     if segments.is_empty() {
-        return Ok((None, 0, damaged));
+        return Ok(Plan { work: None, records, damaged });
     }
     let forget = forgotten(cut, &found);
-    Ok((Some(Work::Seal { segments, alive: alive.into_iter().collect(), forget }), records, damaged))
+    let work = Some(Work::Seal { segments, alive: alive.into_iter().collect(), forget });
+    Ok(Plan { work, records, damaged })
 }
 
 /// Whether the writer has begun a later segment: then it writes to this one no more.
