@@ -217,6 +217,12 @@ impl SegmentWriter {
         }
         result
     }
+
+    /// The id of this process's writer, once it has written.
+    #[cfg(test)]
+    pub fn id(&self) -> Option<WriterId> {
+        self.shared().lock().writer
+    }
 }
 
 impl Process {
