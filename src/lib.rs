@@ -44,8 +44,8 @@ pub use model::{
 pub use query::{ColumnInfo, DIALECT, Query, QueryError, Session, SessionOptions, TableSummary, within};
 pub use store::ops::{CompactReport, GcOptions, GcReport, SealReport};
 pub use store::{
-    ArtifactReader, CopyReport, Durability, LiveInfo, Metrics, Result as StoreResult, Run, RunOptions, Store,
-    StoreError, StoreInfo, TableInfo, WriteFailure, WriterOptions, io,
+    ArtifactReader, CopyReport, Durability, Finding, LiveInfo, Metrics, Result as StoreResult, Run, RunOptions, Store,
+    StoreError, StoreInfo, TableInfo, VerifyReport, WriteFailure, WriterOptions, io,
 };
 
 /// The version of this crate.

@@ -1,17 +1,46 @@
 //! Runs one statement and passes its rows on as they come. Used by `sql` and by the shell.
 
+use std::io;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::error::DataFusionError;
 use futures::StreamExt;
 use runlake::export::{ExportError, Sink, Written};
 use runlake::{Error, QueryError, Session};
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Failure;
+
+/// The threads that statements run on.
+///
+/// They are none of those that watch for Ctrl-C and time: some of the engine's operators, such as a join without a key,
+/// hold their thread for minutes, and would otherwise take all of them.
+pub struct Engine(Option<Runtime>);
+
+impl Engine {
+    pub fn new() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("query").enable_all().build()?;
+        Ok(Engine(Some(runtime)))
+    }
+
+    fn handle(&self) -> &Handle {
+        self.0.as_ref().expect("it is taken when dropped").handle()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // Does not wait for a thread that is held.
+            runtime.shutdown_background();
+        }
+    }
+}
 
 /// Values for `$name` in statements.
 pub type Params = Vec<(String, ScalarValue)>;
@@ -23,6 +52,8 @@ pub enum Stopped {
     Failed(Failure),
     /// Whoever read the output has gone away: nothing is left to do, and nothing to complain about.
     BrokenPipe,
+    /// Ctrl-C.
+    Interrupted,
 }
 
 impl From<Error> for Stopped {
@@ -31,8 +62,8 @@ impl From<Error> for Stopped {
     }
 }
 
-impl From<std::io::Error> for Stopped {
-    fn from(e: std::io::Error) -> Self {
+impl From<io::Error> for Stopped {
+    fn from(e: io::Error) -> Self {
         ExportError::from(e).into()
     }
 }
@@ -49,8 +80,7 @@ enum Event {
     Rows(RecordBatch),
 }
 
-/// A statement at work on a thread of its own, so that whoever waits for it stays free to notice Ctrl-C; dropping it
-/// ends it.
+/// A statement at work; dropping it ends it.
 pub struct Answer {
     events: mpsc::Receiver<Event>,
     work: JoinSet<Result<(), Error>>,
@@ -62,11 +92,11 @@ pub struct Answer {
 
 impl Answer {
     /// Plans a statement and starts it.
-    pub async fn start(session: Arc<Session>, sql: String, params: Params) -> Result<Self, Error> {
+    pub async fn start(engine: &Engine, session: Arc<Session>, sql: String, params: Params) -> Result<Self, Error> {
         // Few batches wait here, so memory stays flat whatever the reader's pace.
         let (sender, mut events) = mpsc::channel(2);
         let mut work = JoinSet::new();
-        work.spawn(run(session, sql, params, sender));
+        work.spawn_on(run(session, sql, params, sender), engine.handle());
         match events.recv().await {
             Some(Event::Planned { schema, notes }) => Ok(Answer { events, work, schema, notes }),
             Some(Event::Rows(_)) => unreachable!("the plan comes before rows"),
@@ -122,7 +152,13 @@ async fn run(session: Arc<Session>, sql: String, params: Params, sender: mpsc::S
 async fn finish(work: &mut JoinSet<Result<(), Error>>) -> Result<(), Error> {
     match work.join_next().await {
         Some(Ok(done)) => done,
-        Some(Err(e)) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+        // The engine has given up in a way it should not; the shell need not.
+        Some(Err(e)) if e.is_panic() => {
+            let cause = e.into_panic();
+            let text = cause.downcast_ref::<String>().map(String::as_str).or(cause.downcast_ref::<&str>().copied());
+            let error = DataFusionError::Internal(format!("the engine panicked: {}", text.unwrap_or("no message")));
+            Err(QueryError::from(error).into())
+        }
         // Cancelled, which only whoever waits here does; or ended before.
         Some(Err(_)) | None => Ok(()),
     }

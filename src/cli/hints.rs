@@ -55,11 +55,54 @@ fn of_query(e: &QueryError) -> Vec<String> {
         QueryError::AmbiguousKey { group, fits, .. } => {
             vec![format!("write one of them in brackets: {group}['{}']", fits.first().map_or("", String::as_str))]
         }
+        QueryError::UnknownColumn { near, .. } => {
+            let all = "`runlake sql -c 'DESCRIBE runs'` lists columns and keys of runs, likewise for other tables";
+            match near.iter().take(3).map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ") {
+                none if none.is_empty() => vec![all.to_string()],
+                near => vec![format!("near are {near}; {all}")],
+            }
+        }
         QueryError::UnknownTable { tables, .. } => vec![format!("tables are {}", tables.join(", "))],
         QueryError::ReadOnly { .. } => {
             vec!["`runlake tag`, `note`, `delete`, `rename` and `log` change runs; SQL only reads them".to_string()]
         }
         QueryError::Timeout { .. } => vec!["`--timeout` sets the time that a query may take".to_string()],
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runlake::RunId;
+
+    use super::*;
+
+    #[test]
+    fn errors_that_users_meet_have_a_way_out() {
+        let text = || "x".to_string();
+        let run = RunId::parse("x").unwrap();
+        let errors: Vec<Error> = vec![
+            StoreError::NotAStore { path: text() }.into(),
+            StoreError::NotEmpty { path: text() }.into(),
+            StoreError::StoreExists { path: text() }.into(),
+            StoreError::NewerFormat { what: text(), found: 9, known: 1 }.into(),
+            StoreError::Damaged { path: text(), problem: text() }.into(),
+            StoreError::RunNotFound { run: text() }.into(),
+            StoreError::AmbiguousRun { prefix: text(), count: 2, examples: text() }.into(),
+            StoreError::ExperimentNotFound { experiment: text() }.into(),
+            StoreError::ExperimentExists { experiment: text() }.into(),
+            StoreError::ParamConflict { run, key: text(), old: text(), new: text() }.into(),
+            QueryError::UnknownKey { group: text(), key: text(), near: vec![text()], keys: 3 }.into(),
+            QueryError::UnknownKey { group: text(), key: text(), near: vec![], keys: 3 }.into(),
+            QueryError::AmbiguousKey { group: text(), key: text(), fits: vec![text(), text()] }.into(),
+            QueryError::UnknownTable { table: text(), tables: vec![text()] }.into(),
+            QueryError::UnknownColumn { column: text(), near: vec![text()] }.into(),
+            QueryError::ReadOnly { statement: text() }.into(),
+            QueryError::Timeout { seconds: 1.0 }.into(),
+        ];
+        for e in &errors {
+            let hints = of(e);
+            assert!(!hints.is_empty() && hints.iter().all(|h| !h.ends_with('.')), "{e}: {hints:?}");
+        }
     }
 }

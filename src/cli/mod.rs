@@ -4,12 +4,15 @@ pub mod answer;
 pub mod args;
 pub mod aside;
 pub mod commands;
+#[cfg(test)]
+mod docs;
 pub mod failure;
 pub mod feed;
 pub mod hints;
 pub mod output;
 pub mod place;
 pub mod progress;
+pub mod repl;
 pub mod select;
 pub mod statements;
 pub mod terminal;

@@ -1,7 +1,6 @@
 //! SQL text cut into statements, by the engine's own tokenizer: a `;` within a string, a quoted name or a comment ends
 //! nothing.
 
-use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 use runlake::DIALECT;
 
@@ -90,7 +89,7 @@ pub struct Piece {
 /// What a highlighter tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    Word { keyword: bool },
+    Word,
     QuotedName,
     Number,
     Text,
@@ -110,7 +109,7 @@ pub fn pieces(text: &str) -> Vec<Piece> {
         let stop = places.offset(token.span.end.line, token.span.end.column);
         let kind = match &token.token {
             Token::Word(word) if word.quote_style.is_some() => Kind::QuotedName,
-            Token::Word(word) => Kind::Word { keyword: word.keyword != Keyword::NoKeyword },
+            Token::Word(_) => Kind::Word,
             Token::Number(..) => Kind::Number,
             Token::Whitespace(Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_)) => Kind::Comment,
             Token::Placeholder(_) => Kind::Placeholder,

@@ -1,12 +1,12 @@
 //! Aligned columns for people: fits a width, shows what was cut, and lets nothing through to the terminal.
 //!
 //! Columns share the width like this: all get what they ask for if that fits; else the widest texts are cut first,
-//! numbers never; if even short texts do not fit, the last columns are left out and named below the table.
+//! numbers and times never; if even short texts do not fit, the last columns are left out and named below the table.
 
 use std::fmt::Write as _;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use super::value::{Floats, is_number, value};
 use super::visible::{clip, display_width, escape};
@@ -55,14 +55,16 @@ struct Column {
     /// `None` is NULL.
     cells: Vec<Option<String>>,
     right: bool,
+    /// Stands in full or not at all: half a number or half a time would mislead.
+    rigid: bool,
     /// Columns of the terminal that it asks for, then gets.
     width: usize,
 }
 
 impl Column {
-    /// The least it takes: numbers stand in full.
+    /// The least it takes.
     fn floor(&self) -> usize {
-        if self.right { self.width } else { self.width.min(NARROWEST) }
+        if self.rigid { self.width } else { self.width.min(NARROWEST) }
     }
 }
 
@@ -114,7 +116,9 @@ fn columns(schema: &Schema, batches: &[RecordBatch], shown: usize) -> Vec<Column
                 cells.push(cell);
             }
         }
-        Column { header, cells, right: is_number(field.data_type()), width }
+        let right = is_number(field.data_type());
+        let rigid = right || field.data_type().is_temporal() || *field.data_type() == DataType::Boolean;
+        Column { header, cells, right, rigid, width }
     };
     schema.fields().iter().enumerate().map(column).collect()
 }

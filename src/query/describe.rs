@@ -134,11 +134,12 @@ pub async fn columns(snapshot: &Snapshot, overlay: &Overlay, name: &str) -> Resu
     let mut columns: Vec<ColumnInfo> = fixed.iter().map(|c| info(c.name, sql_type(&c.data_type), c.doc)).collect();
     match table {
         Table::Runs => {
+            let counts = snapshot.keys().await?;
             columns.retain(|c| c.name != "deleted");
             let at = columns.iter().position(|c| c.name == "experiment_id").map_or(0, |i| i + 1);
             columns.insert(at, info("experiment", "text".to_string(), "Name of its experiment."));
             for group in Group::ALL {
-                columns.extend(keys(group, &overlay.keys));
+                columns.extend(keys(group, counts));
             }
         }
         Table::Experiments => columns.extend(COUNTS.iter().map(|(name, doc)| {

@@ -17,12 +17,14 @@ use super::error::QueryError;
 use super::keys::{Group, NamedKeys};
 use crate::schema::wide::KeyCounts;
 
-/// Whether a statement reads `runs` (or something that is not known before planning).
+/// Whether a statement reads `runs`, itself or through `experiments`, or lists all there is.
 pub fn reads_runs(statement: &Statement) -> bool {
     let mut found = false;
     let mut look = |name: &ObjectName| -> ControlFlow<()> {
-        let last = name.0.last().and_then(|part| part.as_ident());
-        found |= last.is_some_and(|ident| ident.value.eq_ignore_ascii_case("runs"));
+        let parts = name.0.iter().filter_map(|part| part.as_ident());
+        found |= parts.map(|ident| ident.value.to_lowercase()).any(|part| {
+            matches!(part.as_str(), "runs" | "experiments" | "information_schema")
+        });
         ControlFlow::Continue(())
     };
     match statement {
@@ -30,8 +32,7 @@ pub fn reads_runs(statement: &Statement) -> bool {
             let _ = visit_relations(sql.as_ref(), &mut look);
         }
         Statement::Explain(explain) => return reads_runs(&explain.statement),
-        Statement::CopyTo(_) => return true,
-        _ => {}
+        _ => return true,
     }
     found
 }

@@ -22,6 +22,7 @@ const HIDDEN: [&str; 1] = ["deleted"];
 
 /// The plan of `runs` with the structs that a statement needs.
 pub async fn plan(snapshot: &Snapshot, overlay: &Overlay, named: &NamedKeys) -> Result<LogicalPlan, QueryError> {
+    let keys = snapshot.keys().await?;
     let schema = stored_schema(named);
     let live = overlay.batches.get(&Table::Runs).map(Vec::as_slice).unwrap_or_default();
     let live = live.iter().map(|batch| narrow(batch, &schema)).collect::<Result<Vec<_>, _>>();
@@ -38,12 +39,12 @@ pub async fn plan(snapshot: &Snapshot, overlay: &Overlay, named: &NamedKeys) -> 
     }
     for group in Group::ALL {
         if named.as_structs {
-            let leaves: Vec<Expr> = named.of(group).flat_map(|key| [lit(key), leaf(group, key, overlay)]).collect();
+            let leaves: Vec<Expr> = named.of(group).flat_map(|key| [lit(key), leaf(group, key, overlay, keys)]).collect();
             if !leaves.is_empty() {
                 shown.push(named_struct(leaves).alias(group.name()));
             }
         } else {
-            shown.extend(named.of(group).map(|key| leaf(group, key, overlay).alias(format!("{}.{key}", group.name()))));
+            shown.extend(named.of(group).map(|key| leaf(group, key, overlay, keys).alias(format!("{}.{key}", group.name()))));
         }
     }
     Ok(LogicalPlanBuilder::from(rows).project(shown)?.build()?)
@@ -66,9 +67,9 @@ fn stored_leaf(stored: StoredStruct, key: &str) -> Expr {
 }
 
 /// The value of one key.
-fn leaf(group: Group, key: &str, overlay: &Overlay) -> Expr {
+fn leaf(group: Group, key: &str, overlay: &Overlay, keys: &KeyCounts) -> Expr {
     match group {
-        Group::Params => match overlay.keys.params.get(key).map(ParamCounts::column) {
+        Group::Params => match keys.params.get(key).map(ParamCounts::column) {
             Some(ParamColumn::BigInt { exact_text: false }) => {
                 cast(stored_leaf(StoredStruct::ParamsNum, key), DataType::Int64)
             }

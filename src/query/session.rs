@@ -159,17 +159,23 @@ impl Session {
         if matches!(&statement, Statement::Statement(sql) if matches!(sql.as_ref(), Sql::ShowTables { .. })) {
             return self.show(describe::tables_batch(self.tables()));
         }
-        let overlay = self.overlay().await?;
+        let snapshot = &self.snapshot;
         let mut named = NamedKeys::default();
-        if rewrite::reads_runs(&statement) {
-            named = rewrite::rewrite(&mut statement, &overlay.keys)?;
-        }
+        let mut notes = Vec::new();
+        let overlay = if rewrite::reads_runs(&statement) {
+            let keys = snapshot.keys().await?;
+            named = rewrite::rewrite(&mut statement, keys)?;
+            notes = runs::notes(&named, keys);
+            snapshot.overlay().await?
+        } else {
+            snapshot.overlay_of_long_tables().await?
+        };
         let context = self.context(&statement, overlay, &named).await?;
         let plan = context.state().statement_to_plan(statement).await;
         let plan = plan.map_err(|e| self.explain(e))?;
         let frame = context.execute_logical_plan(plan).await.map_err(QueryError::from)?;
         self.keep_made(&context);
-        Ok(Query { frame, notes: runs::notes(&named, &overlay.keys) })
+        Ok(Query { frame, notes })
     }
 
     async fn overlay(&self) -> Result<&Overlay> {

@@ -64,6 +64,9 @@ pub struct Cut {
     pub operation: String,
     /// Version of each table that exists.
     pub tables: BTreeMap<String, u64>,
+    /// blake3 of the commit that made that version, for those that an operation of ours made.
+    #[serde(default)]
+    pub logs: BTreeMap<String, String>,
     /// How far each writer is sealed; by writer.
     pub marks: BTreeMap<String, Mark>,
     /// Runs that have not ended.
@@ -89,6 +92,7 @@ impl Cut {
             time: Micros(0),
             operation: "init".to_string(),
             tables: BTreeMap::new(),
+            logs: BTreeMap::new(),
             marks: BTreeMap::new(),
             open_runs: Vec::new(),
             hidden_runs: Vec::new(),

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 
 use super::cut::Cut;
 use super::error::Result;
-use super::{Manifest, Store, StoreError, layout, ops, shown};
+use super::{Manifest, Store, ops, shown};
 use crate::model::{Micros, Status};
 use crate::schema::Table;
 
@@ -105,11 +105,9 @@ impl Store {
     /// Counts, sizes and versions. Cost: the live records, and two small columns of the sealed runs and artifacts.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`], or an I/O error.
+    /// [`crate::StoreError::Damaged`], or an I/O error.
     pub async fn info(&self) -> Result<StoreInfo> {
-        let bytes = self.io().read(layout::MANIFEST).map_err(StoreError::io(layout::MANIFEST))?;
-        let manifest: Manifest = serde_json::from_slice(&bytes)
-            .map_err(|e| StoreError::damaged(layout::MANIFEST, format!("cannot be read: {e}")))?;
+        let manifest = Manifest::read(self.io(), self.place())?;
         let snapshot = self.snapshot()?;
         let overlay = snapshot.overlay().await?;
         let cut = snapshot.cut();

@@ -111,6 +111,9 @@ pub trait Append: Debug + Send + Sync {
 #[derive(Debug)]
 pub struct LocalIo {
     root: PathBuf,
+    // What was synced, in order: files by their final name, and folders.
+    #[cfg(test)]
+    pub(super) synced: std::sync::Mutex<Vec<PathBuf>>,
 }
 
 static ASIDE: AtomicU64 = AtomicU64::new(0);
@@ -118,12 +121,46 @@ static ASIDE: AtomicU64 = AtomicU64::new(0);
 impl LocalIo {
     /// The store in this folder, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        LocalIo { root: root.into() }
+        LocalIo {
+            root: root.into(),
+            #[cfg(test)]
+            synced: Default::default(),
+        }
     }
 
     fn path(&self, path: &str) -> PathBuf {
         debug_assert!(!path.starts_with('/') && !path.split('/').any(|part| part == ".."), "{path}");
         self.root.join(path)
+    }
+
+    fn sync_file(&self, file: &File, _name: &Path) -> io::Result<()> {
+        file.sync_all()?;
+        #[cfg(test)]
+        self.synced.lock().unwrap().push(_name.to_path_buf());
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.sync_file(&File::open(dir)?, dir)
+    }
+
+    /// Makes a folder and those above it, each name synced.
+    fn create_dirs(&self, dir: &Path) -> io::Result<()> {
+        if dir.is_dir() {
+            return Ok(());
+        }
+        if let Some(parent) = dir.parent() {
+            self.create_dirs(parent)?;
+            match fs::create_dir(dir) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                other => other?,
+            }
+            // An empty parent is the working folder, which somebody else made.
+            if !parent.as_os_str().is_empty() {
+                self.sync_dir(parent)?;
+            }
+        }
+        Ok(())
     }
 
     /// Runs `write` on a new file beside `target`, syncs it, gives it its name by `publish`, and syncs the folder.
@@ -134,12 +171,12 @@ impl LocalIo {
         publish: impl FnOnce(&Path, &Path) -> io::Result<()>,
     ) -> io::Result<T> {
         let dir = target.parent().expect("a path in a store has a folder");
-        create_dirs(dir)?;
+        self.create_dirs(dir)?;
         let aside = aside_name(dir);
         let mut file = File::create_new(&aside)?;
         let result = (|| {
             let result = write(&mut file)?;
-            file.sync_all()?;
+            self.sync_file(&file, target)?;
             publish(&aside, target)?;
             Ok(result)
         })();
@@ -147,7 +184,7 @@ impl LocalIo {
             // After a link both names exist; after a rename the first is gone.
             Ok(_) => {
                 let _ = fs::remove_file(&aside);
-                sync_dir(dir)?;
+                self.sync_dir(dir)?;
             }
             Err(_) => {
                 let _ = fs::remove_file(&aside);
@@ -163,29 +200,6 @@ pub const ASIDE_PREFIX: &str = ".tmp-";
 fn aside_name(dir: &Path) -> PathBuf {
     let n = ASIDE.fetch_add(1, Ordering::Relaxed);
     dir.join(format!("{ASIDE_PREFIX}{}-{n}-{}", std::process::id(), uuid::Uuid::new_v4().simple()))
-}
-
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-/// Makes a folder and those above it, each name synced.
-fn create_dirs(dir: &Path) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = dir.parent() {
-        create_dirs(parent)?;
-        match fs::create_dir(dir) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            other => other?,
-        }
-        // An empty parent is the working folder, which somebody else made.
-        if !parent.as_os_str().is_empty() {
-            sync_dir(parent)?;
-        }
-    }
-    Ok(())
 }
 
 fn read_at(file: &File, range: Range<u64>) -> io::Result<Bytes> {
@@ -262,10 +276,10 @@ impl Io for LocalIo {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let (from, to) = (self.path(from), self.path(to));
         let dir = to.parent().expect("a path in a store has a folder");
-        create_dirs(dir)?;
+        self.create_dirs(dir)?;
         fs::hard_link(&from, &to)?;
         fs::remove_file(&from)?;
-        sync_dir(dir)
+        self.sync_dir(dir)
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
@@ -279,19 +293,19 @@ impl Io for LocalIo {
     fn append(&self, path: &str, head: &[u8]) -> io::Result<Box<dyn Append>> {
         let target = self.path(path);
         let dir = target.parent().expect("a path in a store has a folder");
-        create_dirs(dir)?;
+        self.create_dirs(dir)?;
         // Locked and headed before it gets its name: nobody sees an open segment that looks abandoned or empty.
         let aside = aside_name(dir);
         let mut file = File::options().read(true).write(true).create_new(true).open(&aside)?;
         let ready = (|| {
             file.lock()?;
             file.write_all(head)?;
-            file.sync_all()?;
+            self.sync_file(&file, &target)?;
             fs::hard_link(&aside, &target)
         })();
         let _ = fs::remove_file(&aside);
         ready?;
-        sync_dir(dir)?;
+        self.sync_dir(dir)?;
         Ok(Box::new(LocalAppend { file, len: AtomicU64::new(head.len() as u64) }))
     }
 
@@ -305,7 +319,7 @@ impl Io for LocalIo {
 
     fn lock(&self, path: &str, wait: bool) -> io::Result<Option<Box<dyn Debug + Send + Sync>>> {
         let path = self.path(path);
-        create_dirs(path.parent().expect("a path in a store has a folder"))?;
+        self.create_dirs(path.parent().expect("a path in a store has a folder"))?;
         let file = File::options().read(true).append(true).create(true).open(path)?;
         if wait {
             file.lock()?;

@@ -62,6 +62,16 @@ pub fn table(table: &Table) -> String {
     }
 }
 
+/// The file of one commit of a table.
+pub fn commit(table: &Table, version: u64) -> String {
+    format!("{}/_delta_log/{version:020}.json", self::table(table))
+}
+
+/// The version in the name of a commit's file.
+pub fn commit_version(name: &str) -> Option<u64> {
+    name.strip_suffix(".json").filter(|stem| stem.len() == 20)?.parse().ok()
+}
+
 /// The table of a folder under [`FRAMES`].
 pub fn frame_of(folder: &str) -> Option<Table> {
     unescape(folder).map(Table::Frame)

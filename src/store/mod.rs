@@ -25,6 +25,7 @@ pub(crate) mod snapshot;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ pub use info::{LiveInfo, StoreInfo, TableInfo};
 pub use run::{Metrics, Run, RunOptions};
 pub(crate) use run::{check_experiment, check_key, check_table, shown as shown_param};
 pub use segment::{Durability, WriteFailure, WriterOptions};
+pub use verify::{Finding, VerifyReport};
 
 /// Version of the layout of a store.
 const FORMAT: u32 = 1;
@@ -68,6 +70,48 @@ struct Manifest {
     format: u32,
     id: String,
     created: String,
+    /// blake3 of the other fields.
+    digest: String,
+}
+
+impl Manifest {
+    fn new() -> Manifest {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let (format, created) = (FORMAT, Micros::now().to_string());
+        let mut manifest = Manifest { format, id, created, digest: String::new() };
+        manifest.digest = manifest.computed();
+        manifest
+    }
+
+    fn computed(&self) -> String {
+        let text = format!("{}\n{}\n{}\n", self.format, self.id, self.created);
+        blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+
+    /// Reads it; `place` names the store in errors.
+    fn read(io: &dyn Io, place: &str) -> Result<Manifest> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let bytes = match io.read(layout::MANIFEST) {
+            Ok(bytes) => bytes,
+            Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+                return Err(StoreError::NotAStore { path: place.to_string() });
+            }
+            Err(e) => return Err(StoreError::io(format!("{place}/{}", layout::MANIFEST))(e)),
+        };
+        let bad = |e: serde_json::Error| StoreError::damaged(layout::MANIFEST, format!("cannot be read: {e}"));
+        let found = serde_json::from_slice::<Format>(&bytes).map_err(bad)?.format;
+        if found > FORMAT {
+            return Err(StoreError::NewerFormat { what: format!("the store '{place}'"), found, known: FORMAT });
+        }
+        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(bad)?;
+        if manifest.digest != manifest.computed() {
+            return Err(StoreError::damaged(layout::MANIFEST, "is damaged: its digest is not that of its content"));
+        }
+        Ok(manifest)
+    }
 }
 
 impl std::fmt::Debug for Store {
@@ -110,8 +154,7 @@ impl Store {
         if !entries.is_empty() {
             return Err(StoreError::NotEmpty { path: place });
         }
-        let id = uuid::Uuid::now_v7().simple().to_string();
-        let manifest = Manifest { format: FORMAT, id, created: Micros::now().to_string() };
+        let manifest = Manifest::new();
         let text = serde_json::to_string_pretty(&manifest).expect("plain data is JSON");
         match io.create(layout::MANIFEST, &[text.as_bytes(), b"\n"]) {
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Err(StoreError::StoreExists { path: place }),
@@ -121,22 +164,7 @@ impl Store {
 
     /// Opens a store behind any file operations; `place` names it in errors.
     pub fn open_at(io: Arc<dyn Io>, place: String, options: WriterOptions) -> Result<Store> {
-        let bytes = match io.read(layout::MANIFEST) {
-            Ok(bytes) => bytes,
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
-                return Err(StoreError::NotAStore { path: place });
-            }
-            Err(e) => return Err(StoreError::io(format!("{place}/{}", layout::MANIFEST))(e)),
-        };
-        let manifest: Manifest = serde_json::from_slice(&bytes)
-            .map_err(|e| StoreError::damaged(layout::MANIFEST, format!("cannot be read: {e}")))?;
-        if manifest.format > FORMAT {
-            return Err(StoreError::NewerFormat {
-                what: format!("the store '{place}'"),
-                found: manifest.format,
-                known: FORMAT,
-            });
-        }
+        let manifest = Manifest::read(io.as_ref(), &place)?;
         let asked = Arc::clone(&io);
         let absorbed = move |writer, number| match Cut::newest(asked.as_ref()) {
             Ok(cut) => Ok(cut.live_from(writer, number)),
@@ -193,6 +221,12 @@ impl Store {
     pub(crate) fn log(&self, record: &Record, durability: Durability) -> Result<bool> {
         let written = self.inner.writer.log(record, durability);
         written.map_err(StoreError::io(layout::LIVE))
+    }
+
+    /// The writer of this process; `None` before its first record.
+    #[cfg(test)]
+    pub(crate) fn writer_id(&self) -> Option<crate::model::WriterId> {
+        self.inner.writer.id()
     }
 
     /// Waits until everything this process logged survives a power cut.

@@ -14,6 +14,7 @@ use super::sealed;
 use super::segment::Damage;
 use crate::model::{Micros, RunId, Status};
 use crate::schema::Table;
+use crate::schema::wide::KeyCounts;
 
 /// How often a reader starts again when segments vanish under it.
 const ATTEMPTS: u32 = 50;
@@ -29,6 +30,8 @@ pub struct Snapshot {
     alive: Option<BTreeSet<String>>,
     show_deleted: bool,
     overlay: OnceCell<Overlay>,
+    long_overlay: OnceCell<Overlay>,
+    keys: OnceCell<KeyCounts>,
     opened: Mutex<HashMap<Table, Option<Arc<TableVersion>>>>,
 }
 
@@ -77,7 +80,7 @@ impl Snapshot {
         segments: Vec<Found>,
         alive: Option<BTreeSet<String>>,
     ) -> Snapshot {
-        Snapshot { tables, cut, live, segments, alive, show_deleted: false, overlay: OnceCell::new(), opened: Mutex::default() }
+        Snapshot { tables, cut, live, segments, alive, show_deleted: false, overlay: OnceCell::new(), long_overlay: OnceCell::new(), keys: OnceCell::new(), opened: Mutex::default() }
     }
 
     /// The same state with deleted runs and experiments shown.
@@ -142,25 +145,40 @@ impl Snapshot {
 
     /// The live rows, merged with what is sealed of the same runs.
     pub async fn overlay(&self) -> Result<&Overlay> {
-        self.overlay
-            .get_or_try_init(async || {
-                let extra = self.changed_without_record().await?;
-                let none = BTreeSet::new();
-                merge::overlay(self, &extra, self.alive.as_ref().unwrap_or(&none), self.show_deleted).await
-            })
-            .await
+        let foreign = self.foreign_runs().await?;
+        if foreign.is_empty() {
+            return self.overlay_of_long_tables().await;
+        }
+        self.overlay.get_or_try_init(async || self.make_overlay(foreign).await).await
     }
 
-    /// Runs whose sealed rows do not say what is true now though no record touches them: their writer died or came back
-    /// since, or another engine rewrote their file and lost the structs.
-    async fn changed_without_record(&self) -> Result<BTreeSet<RunId>> {
-        let mut runs = BTreeSet::new();
-        if let Some(alive) = &self.alive {
-            let changed = self.cut.open_runs.iter().filter(|open| shown_status(open, alive) != open.status);
-            runs.extend(changed.filter_map(|open| RunId::parse(&open.run).ok()));
-        }
-        runs.extend(self.foreign_runs().await?);
-        Ok(runs)
+    /// Like [`Snapshot::overlay`], for a reader that does not look at `runs`, which is then not opened.
+    pub async fn overlay_of_long_tables(&self) -> Result<&Overlay> {
+        self.long_overlay.get_or_try_init(async || self.make_overlay(BTreeSet::new()).await).await
+    }
+
+    async fn make_overlay(&self, mut extra: BTreeSet<RunId>) -> Result<Overlay> {
+        extra.extend(self.changed_without_record());
+        let none = BTreeSet::new();
+        merge::overlay(self, &extra, self.alive.as_ref().unwrap_or(&none), self.show_deleted).await
+    }
+
+    /// Counts of the keys of `runs`, sealed and live, each run once.
+    pub async fn keys(&self) -> Result<&KeyCounts> {
+        let make = async || {
+            let mut keys = sealed::keys(self).await?;
+            keys.merge(&self.overlay().await?.keys);
+            keys.prune();
+            Ok(keys)
+        };
+        self.keys.get_or_try_init(make).await
+    }
+
+    /// Runs whose sealed rows do not say what is true now though no record touches them: their writer died or came back.
+    fn changed_without_record(&self) -> BTreeSet<RunId> {
+        let Some(alive) = &self.alive else { return BTreeSet::new() };
+        let changed = self.cut.open_runs.iter().filter(|open| shown_status(open, alive) != open.status);
+        changed.filter_map(|open| RunId::parse(&open.run).ok()).collect()
     }
 
     /// Runs whose row lies in a file that another engine wrote, without the structs.

@@ -1,7 +1,8 @@
 //! What the store's tests share: a store that holds one of everything, and all its rows as text.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -33,6 +34,7 @@ pub async fn dump(store: &Store) -> Dump {
 /// All rows that a snapshot shows.
 pub async fn dump_of(snapshot: &Snapshot) -> Dump {
     let overlay = snapshot.overlay().await.unwrap();
+    let keys = snapshot.keys().await.unwrap();
     let mut dump = Dump::new();
     let mut all = Table::FIXED.to_vec();
     all.extend(snapshot.frames().into_iter().map(Table::Frame));
@@ -42,7 +44,7 @@ pub async fn dump_of(snapshot: &Snapshot) -> Dump {
             let mut fields: Vec<_> = version.columns.fields().iter().map(|f| f.as_ref().clone()).collect();
             if table == Table::Runs {
                 for kind in StoredStruct::ALL {
-                    fields.push(Field::new(kind.name(), kind.data_type(kind.keys(&overlay.keys)), true));
+                    fields.push(Field::new(kind.name(), kind.data_type(kind.keys(keys)), true));
                 }
             }
             let scan = FilesTable::new(&version, &version.files, Arc::new(Schema::new(fields)));
@@ -70,7 +72,7 @@ pub async fn dump_of(snapshot: &Snapshot) -> Dump {
     dump.insert("experiments".into(), experiments.map(|e| format!("{e:?}")).collect());
     let goals = overlay.goals.iter().map(|g| format!("{:?}", ops::goal_row(g)));
     dump.insert("metric_defs".into(), goals.collect());
-    dump.insert("keys".into(), vec![serde_json::to_string(&overlay.keys).unwrap()]);
+    dump.insert("keys".into(), vec![serde_json::to_string(keys).unwrap()]);
     dump
 }
 
@@ -182,4 +184,128 @@ pub fn predictions(n: i64) -> RecordBatch {
         ("scores", Arc::new(scores)),
     ])
     .unwrap()
+}
+
+/// What becomes of a file operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is done.
+    Done,
+    /// It fails and nothing happens.
+    Fails,
+    /// It happens, and fails all the same.
+    DoneAndFails,
+}
+
+type Hook = Box<dyn FnMut(&str, &str) -> Fate + Send>;
+
+/// A local store whose changes can be watched, delayed and made to fail: a hook gets the name of each and its path.
+pub struct HookedIo {
+    inner: Arc<LocalIo>,
+    hook: Arc<Mutex<Hook>>,
+}
+
+impl std::fmt::Debug for HookedIo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("HookedIo").field(&self.inner).finish()
+    }
+}
+
+fn hooked<T>(
+    hook: &Mutex<Hook>,
+    operation: &str,
+    path: &str,
+    run: impl FnOnce() -> std::io::Result<T>,
+) -> std::io::Result<T> {
+    let fate = (hook.lock().unwrap())(operation, path);
+    let failure = || std::io::Error::other(format!("{operation} was made to fail"));
+    match fate {
+        Fate::Done => run(),
+        Fate::Fails => Err(failure()),
+        Fate::DoneAndFails => run().and_then(|_| Err(failure())),
+    }
+}
+
+impl HookedIo {
+    /// The store in this folder.
+    pub fn new(root: &Path, hook: impl FnMut(&str, &str) -> Fate + Send + 'static) -> Arc<HookedIo> {
+        let hook: Hook = Box::new(hook);
+        Arc::new(HookedIo { inner: Arc::new(LocalIo::new(root)), hook: Arc::new(Mutex::new(hook)) })
+    }
+}
+
+impl Io for HookedIo {
+    fn read(&self, path: &str) -> std::io::Result<bytes::Bytes> {
+        self.inner.read(path)
+    }
+    fn read_range(&self, path: &str, range: std::ops::Range<u64>) -> std::io::Result<bytes::Bytes> {
+        self.inner.read_range(path, range)
+    }
+    fn open(&self, path: &str) -> std::io::Result<Box<dyn std::io::Read + Send>> {
+        self.inner.open(path)
+    }
+    fn stat(&self, path: &str) -> std::io::Result<io::Stat> {
+        self.inner.stat(path)
+    }
+    fn list(&self, dir: &str) -> std::io::Result<Vec<io::Entry>> {
+        self.inner.list(dir)
+    }
+    fn create(&self, path: &str, content: &[&[u8]]) -> std::io::Result<()> {
+        hooked(&self.hook, "create", path, || self.inner.create(path, content))
+    }
+    fn create_from(&self, path: &str, content: &mut dyn std::io::Read) -> std::io::Result<u64> {
+        hooked(&self.hook, "create", path, || self.inner.create_from(path, content))
+    }
+    fn replace(&self, path: &str, content: &[u8]) -> std::io::Result<()> {
+        hooked(&self.hook, "replace", path, || self.inner.replace(path, content))
+    }
+    fn rename(&self, from: &str, to: &str) -> std::io::Result<()> {
+        hooked(&self.hook, "rename", to, || self.inner.rename(from, to))
+    }
+    fn remove(&self, path: &str) -> std::io::Result<()> {
+        hooked(&self.hook, "remove", path, || self.inner.remove(path))
+    }
+    fn remove_dir(&self, path: &str) -> std::io::Result<()> {
+        hooked(&self.hook, "remove_dir", path, || self.inner.remove_dir(path))
+    }
+    fn append(&self, path: &str, head: &[u8]) -> std::io::Result<Box<dyn io::Append>> {
+        let inner = hooked(&self.hook, "append", path, || self.inner.append(path, head))?;
+        Ok(Box::new(HookedAppend { inner, hook: Arc::clone(&self.hook), path: path.to_string() }))
+    }
+    fn is_locked(&self, path: &str) -> std::io::Result<bool> {
+        self.inner.is_locked(path)
+    }
+    fn lock(&self, path: &str, wait: bool) -> std::io::Result<Option<Box<dyn std::fmt::Debug + Send + Sync>>> {
+        self.inner.lock(path, wait)
+    }
+}
+
+struct HookedAppend {
+    inner: Box<dyn io::Append>,
+    hook: Arc<Mutex<Hook>>,
+    path: String,
+}
+
+impl std::fmt::Debug for HookedAppend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("HookedAppend").field(&self.path).finish()
+    }
+}
+
+impl io::Append for HookedAppend {
+    fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
+        hooked(&self.hook, "write", &self.path, || self.inner.write(bytes))
+    }
+    fn sync(&self) -> std::io::Result<()> {
+        hooked(&self.hook, "sync", &self.path, || self.inner.sync())
+    }
+    fn is_linked(&self) -> std::io::Result<bool> {
+        self.inner.is_linked()
+    }
+    fn read_from(&self, offset: u64) -> std::io::Result<Vec<u8>> {
+        self.inner.read_from(offset)
+    }
+    fn touch(&self) -> std::io::Result<()> {
+        self.inner.touch()
+    }
 }

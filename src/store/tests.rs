@@ -1,5 +1,8 @@
 //! The life of a store: logged, sealed, compacted, changed, reclaimed; what it shows stays the same throughout.
 
+mod interleaved;
+mod traps;
+
 use super::ops::GcOptions;
 use super::testing::{dump, log_everything, new_store};
 use super::*;

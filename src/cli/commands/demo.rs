@@ -222,7 +222,7 @@ WITH subsets AS (
 best AS (SELECT mean_cv_auc - standard_error AS floor FROM subsets ORDER BY mean_cv_auc DESC LIMIT 1)
 SELECT subsets.* FROM subsets CROSS JOIN best WHERE mean_cv_auc >= floor
 ORDER BY n_features, mean_cv_auc DESC LIMIT 5",
-        remark: "The first row is the smallest subset that is as good as any: a tenth of the columns will do.",
+        remark: "The first row is the smallest subset that is, within the error of the scores, as good as the best.",
     },
     Stop {
         question: "Data versions: what did cleaning, noise and balancing do to the same config and seed?",
@@ -247,7 +247,7 @@ async fn tour(store: &Store, dir: &Path) -> Result<(), Failure> {
     let best = rows(&session, TOUR[1].sql).await?;
     let run = best.first().filter(|b| b.num_rows() > 0).map_or("RUN", |b| b.column(0).as_string::<i32>().value(0));
     let dir = dir.display();
-    put_line("\nWhere to go from here")?;
+    put_line("Where to go from here")?;
     for (command, does) in [
         (format!("export RUNLAKE_STORE={dir}"), "then `--store` is not needed"),
         ("runlake".to_string(), "the SQL shell on it"),
@@ -263,7 +263,7 @@ async fn tour(store: &Store, dir: &Path) -> Result<(), Failure> {
 }
 
 async fn show(session: &Session, stop: &Stop) -> Result<(), Failure> {
-    put_line(format!("\n{}", stop.question).trim_start_matches('\n'))?;
+    put_line(stop.question)?;
     put("\n")?;
     for line in stop.sql.lines() {
         put_line(format!("    {line}"))?;

@@ -34,8 +34,10 @@ pub struct RunsArgs {
     pub all: bool,
 }
 
-/// Keys that are shown unless all are asked for.
+/// Params and metrics that are shown unless all are asked for.
 const KEYS: usize = 8;
+/// Metrics that stand before the params, so that a narrow terminal shows some of both.
+const FIRST_METRICS: usize = 3;
 
 pub async fn run(place: &Place, args: RunsArgs) -> Outcome {
     let store = place.open()?;
@@ -128,7 +130,8 @@ impl Table {
             }
         }
         let mut goals = BTreeSet::new();
-        for batch in rows(session, "SELECT DISTINCT key FROM metric_defs").await? {
+        // What has a unit is a cost more often than a score.
+        for batch in rows(session, "SELECT DISTINCT key FROM metric_defs WHERE unit IS NULL").await? {
             goals.extend(batch.column(0).as_string::<i32>().iter().flatten().map(str::to_string));
         }
         let several = one.column(2).as_string::<i32>().iter().collect::<BTreeSet<_>>().len() > 1;
@@ -162,15 +165,18 @@ impl Table {
         let params = self.chosen(&self.params, |runs| runs.len() < n || runs.values().collect::<BTreeSet<_>>().len() > 1, all);
         let differ = |runs: &BTreeMap<String, f64>| runs.values().map(|x| x.to_bits()).collect::<BTreeSet<_>>().len() > 1;
         let metrics = self.chosen(&self.metrics, |runs| runs.len() < n || differ(runs), all);
-        for key in metrics {
-            let values = &self.metrics[&key];
+        let metric = |key: &String| -> (String, ArrayRef) {
+            let values = &self.metrics[key];
             let array: Float64Array = self.ids.iter().map(|id| values.get(id).copied()).collect();
-            columns.push((format!("metrics.{key}"), Arc::new(array)));
-        }
+            (format!("metrics.{key}"), Arc::new(array))
+        };
+        let (first, rest) = metrics.split_at(metrics.len().min(FIRST_METRICS));
+        columns.extend(first.iter().map(metric));
         for key in params {
             let values = &self.params[&key];
             columns.push((format!("params.{key}"), texts_or_numbers(self.ids.iter().map(|id| values.get(id)))));
         }
+        columns.extend(rest.iter().map(metric));
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)))
             .map_err(Failure::new)
     }

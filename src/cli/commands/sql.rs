@@ -9,7 +9,7 @@ use datafusion::common::ScalarValue;
 use runlake::export::{Format, TableOptions, escape, sink};
 use runlake::{Micros, Session, SessionOptions, within};
 
-use crate::cli::answer::{Answer, Stopped};
+use crate::cli::answer::{Answer, Engine, Stopped};
 use crate::cli::aside::Aside;
 use crate::cli::statements::{Statement, split};
 use crate::cli::{Exit, Failure, Outcome, Place, terminal, values};
@@ -83,10 +83,12 @@ async fn answer_all(place: &Place, args: &SqlArgs, texts: &[String]) -> Outcome 
     for warning in session.warnings() {
         eprintln!("warning: {}", escape(&warning));
     }
+    let engine = Engine::new()?;
     for (i, statement) in statements.iter().enumerate() {
-        match answer(&session, statement.text, args, format, &mut target, i > 0).await {
+        match answer(&engine, &session, statement.text, args, format, &mut target, i > 0).await {
             Ok(()) => {}
             Err(Stopped::BrokenPipe) => return Ok(Exit::Done),
+            Err(Stopped::Interrupted) => return Ok(Exit::Interrupted),
             Err(Stopped::Failed(mut failure)) => {
                 if statements.len() > 1 {
                     let of = statements.len();
@@ -102,6 +104,7 @@ async fn answer_all(place: &Place, args: &SqlArgs, texts: &[String]) -> Outcome 
 }
 
 async fn answer(
+    engine: &Engine,
     session: &Arc<Session>,
     sql: &str,
     args: &SqlArgs,
@@ -111,7 +114,7 @@ async fn answer(
 ) -> Result<(), Stopped> {
     let (sql, params) = (sql.to_string(), args.params.clone());
     let written = within(args.timeout, async {
-        let answer = Answer::start(Arc::clone(session), sql, params).await?;
+        let answer = Answer::start(engine, Arc::clone(session), sql, params).await?;
         for note in &answer.notes {
             eprintln!("note: {}", escape(note));
         }

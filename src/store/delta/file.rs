@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use deltalake::kernel::Add;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -13,7 +13,7 @@ use parquet::schema::types::ColumnPath;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Month;
-use crate::schema::wide::{KeyCounts, StoredStruct};
+use crate::schema::wide::KeyCounts;
 use crate::schema::{HIDDEN_STATE, Table};
 use crate::store::error::{Result, StoreError};
 use crate::store::io::Io;
@@ -231,24 +231,27 @@ fn properties(table: &Table, rows: &RecordBatch) -> WriterProperties {
         builder = builder.set_max_row_group_row_count(Some(64 * 1024));
     }
     for field in rows.schema().fields() {
-        let name = field.name();
-        let off = |builder: parquet::file::properties::WriterPropertiesBuilder, path: ColumnPath| {
-            builder.set_column_statistics_enabled(path, EnabledStatistics::None)
-        };
-        match field.data_type() {
-            // With NaN among the values, what an engine does with minimum and maximum depends on the layout of files.
-            DataType::Float64 => builder = off(builder, ColumnPath::from(name.as_str())),
-            DataType::Struct(leaves) if StoredStruct::ALL.iter().any(|s| s.name() == name) => {
-                for leaf in leaves {
-                    let path = ColumnPath::new(vec![name.clone(), leaf.name().clone()]);
-                    if leaf.data_type() == &DataType::Float64 {
-                        builder = off(builder, path);
-                    }
-                }
-            }
-            DataType::Binary if name == HIDDEN_STATE => builder = off(builder, ColumnPath::from(name.as_str())),
-            _ => {}
+        if field.name() == HIDDEN_STATE {
+            builder = builder.set_column_statistics_enabled(ColumnPath::from(HIDDEN_STATE), EnabledStatistics::None);
+        }
+        // With NaN among the values, what an engine does with minimum and maximum depends on the layout of files.
+        for path in float_columns(field, Vec::new()) {
+            builder = builder.set_column_statistics_enabled(ColumnPath::new(path), EnabledStatistics::None);
         }
     }
     builder.build()
+}
+
+/// Paths of the leaves below a column that hold doubles, as Parquet spells them.
+fn float_columns(field: &Field, mut path: Vec<String>) -> Vec<Vec<String>> {
+    path.push(field.name().clone());
+    match field.data_type() {
+        DataType::Float64 => vec![path],
+        DataType::Struct(leaves) => leaves.iter().flat_map(|leaf| float_columns(leaf, path.clone())).collect(),
+        DataType::List(item) => {
+            path.push("list".to_string());
+            float_columns(item, path)
+        }
+        _ => Vec::new(),
+    }
 }

@@ -241,15 +241,19 @@ fn conform(rows: &RecordBatch, schema: &arrow::datatypes::SchemaRef) -> Result<R
 /// All rows of a data file, with all its columns, hidden ones too.
 pub fn read_file(tables: &Tables, version: &TableVersion, file: &DataFile) -> Result<RecordBatch> {
     let path = version.full_path(file);
-    let bytes = tables.io.read(&path).map_err(StoreError::io(&path))?;
+    decode_file(&path, tables.io.read(&path).map_err(StoreError::io(&path))?)
+}
+
+/// All rows in the bytes of a Parquet file; `path` names it in errors.
+pub fn decode_file(path: &str, bytes: bytes::Bytes) -> Result<RecordBatch> {
     let read = || -> parquet::errors::Result<RecordBatch> {
         let builder = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes)?;
         let schema = Arc::clone(builder.schema());
         let batches = builder.with_batch_size(64 * 1024).build()?.collect::<Result<Vec<_>, _>>()?;
         Ok(concat_batches(&schema, &batches)?)
     };
-    let rows = read().map_err(StoreError::parquet(&path))?;
-    plain(&rows).map_err(StoreError::arrow(&version.table))
+    let rows = read().map_err(StoreError::parquet(path))?;
+    plain(&rows).map_err(StoreError::arrow(path))
 }
 
 /// Rows with the string types of our own files.

@@ -25,6 +25,8 @@ pub struct Damage {
     pub intact: u64,
     /// What is wrong with it.
     pub problem: String,
+    /// Whether it is only newer than what this code reads.
+    pub newer: bool,
 }
 
 impl fmt::Display for Damage {
@@ -52,11 +54,11 @@ pub fn read_header(io: &dyn Io, path: &str) -> io::Result<Result<(Header, u64), 
 }
 
 fn decode_header(bytes: &[u8]) -> Result<(Header, u64), Damage> {
-    let damage = |problem| Damage { offset: 0, intact: 0, problem };
+    let damage = |problem| Damage { offset: 0, intact: 0, problem, newer: false };
     let (header, end) = frame::decode_header(bytes).map_err(damage)?;
     if header.format > FORMAT {
         let problem = format!("it has format {}, and this runlake reads up to {FORMAT}", header.format);
-        return Err(damage(problem));
+        return Err(Damage { newer: true, ..damage(problem) });
     }
     Ok((header, end as u64))
 }
@@ -99,6 +101,6 @@ pub fn scan(bytes: &[u8], from: u64, mut each: impl FnMut(SegmentRecord)) -> Sca
         index += 1;
         at += frame.len as u64;
     };
-    let damage = damage.map(|problem| Damage { offset: at, intact: index, problem });
+    let damage = damage.map(|problem| Damage { offset: at, intact: index, problem, newer: false });
     Scan { end: at, records, damage }
 }

@@ -306,7 +306,14 @@ impl Shared {
         });
         head.extend_from_slice(frames);
         let path = layout::segment(writer, number);
-        let file: Arc<dyn Append> = self.setup.io.append(&path, &head)?.into();
+        let file: Arc<dyn Append> = match self.setup.io.append(&path, &head) {
+            Ok(file) => file.into(),
+            Err(e) => {
+                // An attempt that failed after the file got its name left an empty segment behind.
+                state.next_number += u32::from(e.kind() == io::ErrorKind::AlreadyExists);
+                return Err(e);
+            }
+        };
         let len = head.len() as u64;
         state.next_number += 1;
         state.segment = Some(Segment { path, number, file, len, synced: len, first_sequence });
