@@ -51,5 +51,6 @@ pub enum Command {
     Seal(commands::upkeep::SealArgs),
     Compact(commands::upkeep::CompactArgs),
     Gc(commands::upkeep::GcArgs),
+    Verify(commands::verify::VerifyArgs),
     Completions(commands::completions::CompletionsArgs),
 }

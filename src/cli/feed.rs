@@ -142,10 +142,8 @@ impl Feed {
                 Ok(None) => break,
                 Err(e) => {
                     self.acknowledge(true)?;
-                    return Err(Failure::new(format!("the input cannot be read: {e}")).hint(format!(
-                        "{} before it were logged",
-                        counted(self.logged, "line")
-                    )));
+                    return Err(Failure::new(format!("the input cannot be read: {e}"))
+                        .hint(format!("{} before it were logged", counted(self.logged, "line"))));
                 }
             }
             self.acknowledge(input.is_idle())?;
@@ -175,7 +173,10 @@ impl Feed {
                     // What was written before this line is as safe as it was promised to be.
                     let _ = self.acknowledge(true);
                     let lines = counted(self.logged, "line");
-                    return Err(Failure::from(e).hint(format!("line {} and what follows were not logged, {lines} before it were", raw.number)));
+                    return Err(Failure::from(e).hint(format!(
+                        "line {} and what follows were not logged, {lines} before it were",
+                        raw.number
+                    )));
                 }
                 Err((e, _)) => return Err(Failure::new(e)),
             }
@@ -192,9 +193,10 @@ impl Feed {
             _ => {}
         }
         if let Some(rejects) = &mut self.rejects {
-            rejects.write_all(&raw.bytes).and_then(|()| rejects.write_all(b"\n")).map_err(|e| {
-                Failure::new(format!("a bad line cannot be written to the --rejects file: {e}"))
-            })?;
+            rejects
+                .write_all(&raw.bytes)
+                .and_then(|()| rejects.write_all(b"\n"))
+                .map_err(|e| Failure::new(format!("a bad line cannot be written to the --rejects file: {e}")))?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Which runs a command is about: ids, or the beginning of one, or a condition.
 
 use arrow::array::AsArray;
-use runlake::{RunId, Session};
+use runlake::{Error, QueryError, RunId, Session, StoreError};
 
 use super::Failure;
 
@@ -53,8 +53,9 @@ pub async fn resolve(session: &Session, prefix: &str) -> Result<RunId, Failure> 
     match session.resolve_run(prefix).await {
         Ok(run) => Ok(run),
         Err(e) => {
+            let unknown = matches!(e, Error::Store(StoreError::RunNotFound { .. }));
             let mut failure = Failure::from(e);
-            if let Some(near) = nearest(session, prefix).await {
+            if unknown && let Some(near) = nearest(session, prefix).await {
                 failure.hints.insert(0, near);
             }
             Err(failure)
@@ -66,9 +67,9 @@ pub async fn resolve(session: &Session, prefix: &str) -> Result<RunId, Failure> 
 pub async fn matching(session: &Session, condition: &str) -> Result<Vec<RunId>, Failure> {
     // The line break ends a comment in the condition.
     let sql = format!("SELECT run_id FROM runs WHERE ({condition}\n) ORDER BY start_time DESC, run_id DESC");
-    let batches = session.sql(&sql).await?.collect().await.map_err(runlake::QueryError::from)?;
+    let batches = session.sql(&sql).await?.collect().await.map_err(QueryError::from)?;
     let ids = batches.iter().flat_map(|b| b.column(0).as_string::<i32>().iter().flatten());
-    Ok(ids.map(RunId::parse).collect::<Result<_, _>>().map_err(runlake::StoreError::from)?)
+    Ok(ids.map(RunId::parse).collect::<Result<_, _>>().map_err(StoreError::from)?)
 }
 
 /// Runs that may have been meant: by name, or by an id that differs in a letter.
@@ -85,8 +86,10 @@ async fn nearest(session: &Session, wrong: &str) -> Option<String> {
             Ok(frame) => frame.collect().await.ok()?,
             Err(_) => return None,
         };
-        let ids: Vec<String> =
-            batches.iter().flat_map(|b| b.column(0).as_string::<i32>().iter().flatten().map(|id| format!("'{id}'"))).collect();
+        let ids: Vec<String> = batches
+            .iter()
+            .flat_map(|b| b.column(0).as_string::<i32>().iter().flatten().map(|id| format!("'{id}'")))
+            .collect();
         if !ids.is_empty() {
             return Some(format!("{intro} {}{}", ids.join(", "), if intro.starts_with("did") { "?" } else { "" }));
         }

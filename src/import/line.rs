@@ -12,8 +12,7 @@ use serde_json::{Map, Value};
 use super::values::{AtStep, Finite, Number, Pairs, Param, TextOrJson, Time};
 use super::{big, message, table};
 use crate::model::{
-    DataVersion, Feature, Goal, Link, MetricGoal, Micros, ParamValue, RunId, SeriesKind, SeriesPoint, Status,
-    Step,
+    DataVersion, Feature, Goal, Link, MetricGoal, Micros, ParamValue, RunId, SeriesKind, SeriesPoint, Status, Step,
 };
 use crate::store::{check_artifact_path, check_experiment, check_key, check_table};
 
@@ -41,11 +40,24 @@ impl Line {
 pub(super) enum Act {
     Run(Box<RunLine>),
     Params(Vec<(String, ParamValue)>),
-    Metrics { values: Vec<(String, f64)>, step: Step, time: Option<Micros>, context: Option<Map<String, Value>> },
+    Metrics {
+        values: Vec<(String, f64)>,
+        step: Step,
+        time: Option<Micros>,
+        context: Option<Map<String, Value>>,
+    },
     Goal(MetricGoal),
-    Tags { set: Vec<(String, Option<String>)>, remove: Vec<String> },
+    Tags {
+        set: Vec<(String, Option<String>)>,
+        remove: Vec<String>,
+    },
     Note(Option<String>),
-    Comment { id: Option<String>, author: Option<String>, time: Option<Micros>, text: String },
+    Comment {
+        id: Option<String>,
+        author: Option<String>,
+        time: Option<Micros>,
+        text: String,
+    },
     RemoveComment(String),
     Features(Vec<Feature>),
     Data(DataVersion),
@@ -53,11 +65,29 @@ pub(super) enum Act {
     Environment(Vec<(String, String)>),
     Link(Link),
     /// The time of the point is that of logging when `timed` is false.
-    Series { point: SeriesPoint, timed: bool },
-    File { key: String, source: String, step: Step, time: Option<Micros> },
-    Table { name: String, rows: RecordBatch },
-    Artifact { path: String, content: Content },
-    Finish { status: Status, end_time: Option<Micros>, error: Option<String> },
+    Series {
+        point: SeriesPoint,
+        timed: bool,
+    },
+    File {
+        key: String,
+        source: String,
+        step: Step,
+        time: Option<Micros>,
+    },
+    Table {
+        name: String,
+        rows: RecordBatch,
+    },
+    Artifact {
+        path: String,
+        content: Content,
+    },
+    Finish {
+        status: Status,
+        end_time: Option<Micros>,
+        error: Option<String>,
+    },
     Delete,
     Restore,
 }

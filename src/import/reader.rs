@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::line::{self, Act, Content, Line, RunLine};
 use crate::error::ErrorKind;
 use crate::model::{Comment, Micros, ParamValue, RunId, RunStart};
+use crate::store::snapshot::Snapshot;
 use crate::store::{Metrics, Run, Store, StoreError, shown_param};
 
 /// How lines are read.
@@ -62,10 +63,20 @@ pub struct LineReader {
     open: HashMap<RunId, OpenRun>,
     ended: VecDeque<RunId>,
     hasher: RandomState,
-    /// Hashes of runs that the store held at the beginning or that were begun here; `None` before the first look.
-    stored: Option<HashSet<u64>>,
-    purged: HashSet<u64>,
+    /// The store as it was at the beginning; `None` before the first look.
+    before: Option<Before>,
+    /// Hashes of runs that ended here and are no longer at hand.
+    seen: HashSet<u64>,
     touched: HashSet<u64>,
+}
+
+#[derive(Debug)]
+struct Before {
+    snapshot: Snapshot,
+    /// Hashes of the runs that it holds.
+    runs: HashSet<u64>,
+    /// Hashes of the runs that were reclaimed.
+    purged: HashSet<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -84,8 +95,8 @@ impl LineReader {
             open: HashMap::new(),
             ended: VecDeque::new(),
             hasher: RandomState::new(),
-            stored: None,
-            purged: HashSet::new(),
+            before: None,
+            seen: HashSet::new(),
             touched: HashSet::new(),
         }
     }
@@ -116,32 +127,48 @@ impl LineReader {
 
     /// Looks which of the runs of these lines the store holds, in one go. To be called before [`LineReader::apply`].
     pub async fn look_up(&mut self, lines: impl IntoIterator<Item = &Line>) -> Result<(), StoreError> {
-        if self.stored.is_none() {
-            let (mut stored, mut purged) = (HashSet::new(), HashSet::new());
+        if self.before.is_none() {
+            let snapshot = self.store.snapshot()?;
+            let (mut runs, mut purged) = (HashSet::new(), HashSet::new());
             let hasher = &self.hasher;
             let each = |run: &RunId, there: bool| {
-                if there { stored.insert(hasher.hash_one(run)) } else { purged.insert(hasher.hash_one(run)) };
+                if there {
+                    runs.insert(hasher.hash_one(run))
+                } else {
+                    purged.insert(hasher.hash_one(run))
+                };
             };
-            self.store.run_ids(each).await?;
-            (self.stored, self.purged) = (Some(stored), purged);
+            snapshot.run_ids(each).await?;
+            self.before = Some(Before { snapshot, runs, purged });
         }
-        let stored = self.stored.as_ref().expect("it was just read");
-        let (mut begun, mut unknown) = (HashSet::new(), BTreeSet::new());
+        let before = self.before.as_ref().expect("it was just read");
+        let (mut begun, mut old, mut unknown) = (HashSet::new(), BTreeSet::new(), BTreeSet::new());
         for line in lines {
             let Some(run) = line.run() else { continue };
             if self.open.contains_key(run) || begun.contains(run) {
                 continue;
             }
-            // Other processes may begin runs meanwhile: a run that nobody began here is looked for each time.
-            match line.begins_run() && !stored.contains(&self.hasher.hash_one(run)) {
-                true => begun.insert(run.clone()),
-                false => unknown.insert(run.clone()),
-            };
+            let hash = self.hasher.hash_one(run);
+            if self.seen.contains(&hash) {
+                unknown.insert(run.clone());
+            } else if before.runs.contains(&hash) {
+                old.insert(run.clone());
+            } else if line.begins_run() {
+                begun.insert(run.clone());
+            } else {
+                // Other processes begin runs meanwhile: one that nobody began here is looked for each time.
+                unknown.insert(run.clone());
+            }
+        }
+        let mut found = Vec::new();
+        if !old.is_empty() {
+            found.extend(before.snapshot.params_of(&old).await?);
         }
         if !unknown.is_empty() {
-            for (run, params) in self.store.params_of(&unknown).await? {
-                self.remember(run, params.into_iter().collect());
-            }
+            found.extend(self.store.snapshot()?.params_of(&unknown).await?);
+        }
+        for (run, params) in found {
+            self.open.entry(run).or_insert(OpenRun { handle: None, params: params.into_iter().collect() });
         }
         Ok(())
     }
@@ -162,7 +189,7 @@ impl LineReader {
             return Ok(Applied::Logged);
         };
         let hash = self.hasher.hash_one(&id);
-        if self.purged.contains(&hash) {
+        if self.before.as_ref().is_some_and(|before| before.purged.contains(&hash)) {
             return Err(bad(format!("run '{id}' was deleted and reclaimed; its id cannot be used again")));
         }
         self.check(&id, &act).map_err(bad)?;
@@ -172,22 +199,19 @@ impl LineReader {
         } else if let Act::Run(_) = &act {
             self.open.entry(id.clone()).or_default();
         }
-        if let Some(stored) = &mut self.stored {
-            stored.insert(hash);
-        }
         self.touched.insert(hash);
         if ends {
             self.ended.push_back(id);
             // What was only checked is in no store, where it could be looked up again.
-            if self.ended.len() > ENDED_KEPT && !self.options.check_only {
-                self.ended.pop_front().map(|run| self.open.remove(&run));
+            if self.ended.len() > ENDED_KEPT
+                && !self.options.check_only
+                && let Some(run) = self.ended.pop_front()
+            {
+                self.seen.insert(self.hasher.hash_one(&run));
+                self.open.remove(&run);
             }
         }
         Ok(Applied::Logged)
-    }
-
-    fn remember(&mut self, run: RunId, params: HashMap<String, ParamValue>) {
-        self.open.entry(run).or_insert(OpenRun { handle: None, params });
     }
 
     /// What needs more than the line itself; params that pass are set from here on.
@@ -196,7 +220,9 @@ impl LineReader {
             return Ok(());
         }
         let Some(run) = self.open.get_mut(id) else {
-            return Err(format!("run '{id}' is not known: no 'run' line before this one begins it, and the store does not hold it"));
+            return Err(format!(
+                "run '{id}' is not known: no 'run' line before this one begins it, and the store does not hold it"
+            ));
         };
         match act {
             Act::Params(values) => {
@@ -250,7 +276,8 @@ impl LineReader {
         match act {
             Act::Params(values) => run.log_params(values),
             Act::Metrics { values, step, time, context } => {
-                let mut metrics = values.into_iter().fold(Metrics::new(), |m, (key, value)| m.value(key, value)).step(step);
+                let mut metrics =
+                    values.into_iter().fold(Metrics::new(), |m, (key, value)| m.value(key, value)).step(step);
                 if let Some(time) = time {
                     metrics = metrics.time(time);
                 }
@@ -282,9 +309,7 @@ impl LineReader {
             Act::Artifact { path, content: Content::File(source) } => {
                 run.log_artifact(&path, &self.options.folder.join(source)).map(|_| ())
             }
-            Act::Artifact { path, content: Content::Bytes(bytes) } => {
-                run.log_artifact_bytes(&path, &bytes).map(|_| ())
-            }
+            Act::Artifact { path, content: Content::Bytes(bytes) } => run.log_artifact_bytes(&path, &bytes).map(|_| ()),
             Act::Finish { status, end_time, error } => run.end(status, end_time, error),
             Act::Run(_) | Act::Goal(_) | Act::Delete | Act::Restore => Ok(()),
         }

@@ -54,7 +54,8 @@ impl Lines {
         input.by_ref().take(2).read_to_end(&mut head)?;
         let gzip = head == [0x1f, 0x8b];
         let whole = Cursor::new(head).chain(input);
-        let input: Box<dyn Read + Send> = if gzip { Box::new(MultiGzDecoder::new(BufReader::new(whole))) } else { Box::new(whole) };
+        let input: Box<dyn Read + Send> =
+            if gzip { Box::new(MultiGzDecoder::new(BufReader::new(whole))) } else { Box::new(whole) };
         Ok(Lines { input: BufReader::with_capacity(1 << 20, input), number: 0, late: None })
     }
 

@@ -35,7 +35,8 @@ async fn answer(session: &Session, sql: &str) -> Vec<String> {
     let batches = session.sql(sql).await.unwrap().collect().await.unwrap();
     let options = FormatOptions::default().with_null("-");
     let row = |batch: &RecordBatch, i: usize| {
-        let cell = |c: &arrow::array::ArrayRef| ArrayFormatter::try_new(c.as_ref(), &options).unwrap().value(i).to_string();
+        let cell =
+            |c: &arrow::array::ArrayRef| ArrayFormatter::try_new(c.as_ref(), &options).unwrap().value(i).to_string();
         batch.columns().iter().map(cell).collect::<Vec<_>>().join("|")
     };
     batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |i| row(batch, i))).collect()

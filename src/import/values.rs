@@ -83,7 +83,11 @@ impl<'de> Deserialize<'de> for Number {
 impl<'de> Deserialize<'de> for Finite {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Number(x) = Number::deserialize(deserializer)?;
-        if x.is_finite() { Ok(Finite(x)) } else { Err(D::Error::custom(format!("{x} stands where a finite number is expected"))) }
+        if x.is_finite() {
+            Ok(Finite(x))
+        } else {
+            Err(D::Error::custom(format!("{x} stands where a finite number is expected")))
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::error::{Result, StoreError};
+use super::snapshot::Snapshot;
 use super::{Store, sealed};
 use crate::model::{ParamValue, RunId};
 use crate::schema::{ParamRow, Row, Table};
@@ -13,14 +14,14 @@ use crate::schema::{ParamRow, Row, Table};
 /// Params by run; a run without params has an entry, one that does not exist has none.
 pub(crate) type ParamsByRun = HashMap<RunId, Vec<(String, ParamValue)>>;
 
-impl Store {
-    /// Ids of all runs, deleted ones too, and of those that were reclaimed and cannot come back.
+impl Snapshot {
+    /// Ids of all runs, deleted ones too (`true`), and of those that were reclaimed and cannot come back (`false`).
     pub(crate) async fn run_ids(&self, mut each: impl FnMut(&RunId, bool)) -> Result<()> {
-        let snapshot = self.snapshot()?;
+        let snapshot = self;
         snapshot.live().states.keys().for_each(|run| each(run, true));
         if let Some(table) = snapshot.table(&Table::Runs).await? {
             for file in &table.files {
-                sealed::file_runs(&snapshot, &table, file).await?.iter().for_each(|run| each(run, true));
+                sealed::file_runs(snapshot, &table, file).await?.iter().for_each(|run| each(run, true));
             }
         }
         for run in &snapshot.cut().purged_runs {
@@ -31,18 +32,18 @@ impl Store {
 
     /// The params of those of these runs that exist.
     pub(crate) async fn params_of(&self, runs: &BTreeSet<RunId>) -> Result<ParamsByRun> {
-        let snapshot = self.snapshot()?;
+        let snapshot = self;
         let mut found = ParamsByRun::new();
         if let Some(table) = snapshot.table(&Table::Runs).await? {
             let schema = Arc::new(Schema::new(vec![Field::new("run_id", DataType::Utf8, true)]));
-            for rows in sealed::rows_of(&snapshot, &table, &table.files, schema, runs, None).await? {
+            for rows in sealed::rows_of(snapshot, &table, &table.files, schema, runs, None).await? {
                 for id in arrow::array::AsArray::as_string::<i32>(rows.column(0)).iter().flatten() {
                     found.entry(RunId::parse(id)?).or_default();
                 }
             }
         }
         if let Some(table) = snapshot.table(&Table::Params).await? {
-            for rows in sealed::rows_of(&snapshot, &table, &table.files, ParamRow::schema(), runs, None).await? {
+            for rows in sealed::rows_of(snapshot, &table, &table.files, ParamRow::schema(), runs, None).await? {
                 for row in ParamRow::from_batch(&rows).map_err(StoreError::schema(Table::Params))? {
                     let value = ParamValue::from_stored(&row.r#type, row.value.as_deref());
                     found.entry(RunId::parse(&row.run_id)?).or_default().push((row.key, value));
@@ -62,7 +63,9 @@ impl Store {
         }
         Ok(found)
     }
+}
 
+impl Store {
     /// Runs that are deleted and not reclaimed yet.
     pub async fn deleted_runs(&self) -> Result<Vec<RunId>> {
         let snapshot = self.snapshot()?;
@@ -87,18 +90,19 @@ mod tests {
             run.finish(Status::Finished).unwrap();
         }
         let all = BTreeSet::from(ids.clone());
-        let live = store.params_of(&all).await.unwrap();
+        let live = store.snapshot().unwrap().params_of(&all).await.unwrap();
         store.close_segment().unwrap();
         store.seal().await.unwrap();
-        assert_eq!(store.params_of(&all).await.unwrap(), live);
+        assert_eq!(store.snapshot().unwrap().params_of(&all).await.unwrap(), live);
         assert_eq!(live[&ids[0]], [("n".to_string(), ParamValue::from(1))]);
         assert!(!live.contains_key(&ids[2]));
 
         store.delete_run(&ids[1]).unwrap();
         assert_eq!(store.deleted_runs().await.unwrap(), [ids[1].clone()]);
-        assert!(store.params_of(&all).await.unwrap().contains_key(&ids[1]));
+        assert!(store.snapshot().unwrap().params_of(&all).await.unwrap().contains_key(&ids[1]));
         let mut seen = BTreeSet::new();
-        store.run_ids(|id, there| assert!(there && (seen.insert(id.clone()) || *id == ids[1]))).await.unwrap();
+        let snapshot = store.snapshot().unwrap();
+        snapshot.run_ids(|id, there| assert!(there && (seen.insert(id.clone()) || *id == ids[1]))).await.unwrap();
         assert_eq!(seen, BTreeSet::from([ids[0].clone(), ids[1].clone()]));
     }
 }

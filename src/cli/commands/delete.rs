@@ -37,7 +37,9 @@ pub async fn run(place: &Place, args: DeleteArgs) -> Outcome {
             return Ok(Exit::Done);
         }
         store.delete_experiment(name)?;
-        put_line(format!("deleted experiment '{name}'; `runlake restore --experiment` brings it back until `runlake gc`"))?;
+        put_line(format!(
+            "deleted experiment '{name}'; `runlake restore --experiment` brings it back until `runlake gc`"
+        ))?;
         return Ok(Exit::Done);
     }
     args.selection.needed("delete")?;

@@ -31,6 +31,7 @@ pub async fn run(place: &Place, _args: InfoArgs) -> Outcome {
         put(render_table(&[batch(&tables)], &terminal::table_options(None)))?;
     }
     for advice in advice(&info) {
+        put("\n")?;
         put_line(advice)?;
     }
     Ok(Exit::Done)
@@ -87,10 +88,10 @@ fn advice(info: &StoreInfo) -> Vec<String> {
     let mut advice = Vec::new();
     let debts: Vec<_> = info.wants_compaction().map(|t| t.name.as_str()).collect();
     if !debts.is_empty() {
-        advice.push(format!("\n`runlake compact` would join small files of {}", debts.join(", ")));
+        advice.push(format!("`runlake compact` would join small files of {}", debts.join(", ")));
     }
     if info.live.damaged > 0 {
-        advice.push(format!("\n{} damaged; `runlake verify` says where", counted(info.live.damaged, "segment")));
+        advice.push(format!("{} damaged; `runlake verify` says where", counted(info.live.damaged, "segment")));
     }
     advice
 }

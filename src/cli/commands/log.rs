@@ -85,7 +85,8 @@ async fn strict(
     let file = source.spooled()?;
     let (source, again) = (Source::Whole(Arc::clone(&file)), Source::Whole(file));
     let lines = LineOptions { folder: folder.clone(), check_only: true };
-    let mut check = Feed::new(store, FeedOptions { lines, ack: None, rejects, progress: Progress::counting("checking") });
+    let mut check =
+        Feed::new(store, FeedOptions { lines, ack: None, rejects, progress: Progress::counting("checking") });
     if !check.run(&mut Input::start(move || source.lines())).await? {
         say("interrupted; nothing was logged");
         return Ok(Exit::Interrupted);

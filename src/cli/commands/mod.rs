@@ -14,6 +14,7 @@ pub mod runs;
 pub mod show;
 pub mod sql;
 pub mod upkeep;
+pub mod verify;
 
 use std::io::IsTerminal;
 
@@ -43,6 +44,7 @@ pub async fn run(place: &Place, command: Option<Command>) -> Outcome {
         Some(Command::Seal(args)) => upkeep::seal(place, args).await,
         Some(Command::Compact(args)) => upkeep::compact(place, args).await,
         Some(Command::Gc(args)) => upkeep::gc(place, args).await,
+        Some(Command::Verify(args)) => verify::run(place, args).await,
         Some(Command::Completions(args)) => completions::run(args),
         None if std::io::stdin().is_terminal() => repl::run(place, repl::ReplArgs::default()).await,
         None => {

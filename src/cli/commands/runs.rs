@@ -112,7 +112,9 @@ impl Table {
             format!("AND run_id IN ({})", ids.iter().map(|id| quoted(id)).collect::<Vec<_>>().join(", "))
         };
         let mut params = Values::new();
-        for batch in rows(session, &format!("SELECT run_id, key, value FROM params WHERE value IS NOT NULL {filter}")).await? {
+        for batch in
+            rows(session, &format!("SELECT run_id, key, value FROM params WHERE value IS NOT NULL {filter}")).await?
+        {
             let column = |i: usize| batch.column(i).as_string::<i32>();
             for i in 0..batch.num_rows() {
                 let runs: &mut BTreeMap<_, _> = params.entry(column(1).value(i).to_string()).or_default();
@@ -120,7 +122,8 @@ impl Table {
             }
         }
         let mut metrics = Values::new();
-        let sql = format!("SELECT run_id, key, last FROM metric_stats WHERE context IS NULL AND last IS NOT NULL {filter}");
+        let sql =
+            format!("SELECT run_id, key, last FROM metric_stats WHERE context IS NULL AND last IS NOT NULL {filter}");
         for batch in rows(session, &sql).await? {
             let column = |i: usize| batch.column(i).as_string::<i32>();
             let last = batch.column(2).as_primitive::<Float64Type>();
@@ -157,13 +160,16 @@ impl Table {
     }
 
     fn batch(&self, all: bool) -> Result<RecordBatch, Failure> {
-        let ids: ArrayRef = Arc::new(self.ids.iter().map(|id| Some(short(id, self.id_length))).collect::<StringArray>());
+        let ids: ArrayRef =
+            Arc::new(self.ids.iter().map(|id| Some(short(id, self.id_length))).collect::<StringArray>());
         let mut columns: Vec<(String, ArrayRef)> = vec![("run".to_string(), ids)];
         columns.extend(self.head.iter().map(|(name, array)| (name.to_string(), Arc::clone(array))));
         let n = self.ids.len();
         // A key that only some runs hold varies too.
-        let params = self.chosen(&self.params, |runs| runs.len() < n || runs.values().collect::<BTreeSet<_>>().len() > 1, all);
-        let differ = |runs: &BTreeMap<String, f64>| runs.values().map(|x| x.to_bits()).collect::<BTreeSet<_>>().len() > 1;
+        let params =
+            self.chosen(&self.params, |runs| runs.len() < n || runs.values().collect::<BTreeSet<_>>().len() > 1, all);
+        let differ =
+            |runs: &BTreeMap<String, f64>| runs.values().map(|x| x.to_bits()).collect::<BTreeSet<_>>().len() > 1;
         let metrics = self.chosen(&self.metrics, |runs| runs.len() < n || differ(runs), all);
         let metric = |key: &String| -> (String, ArrayRef) {
             let values = &self.metrics[key];

@@ -34,7 +34,9 @@ pub async fn seal(place: &Place, _args: SealArgs) -> Outcome {
 
 /// Join small files of the tables
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  runlake compact\n  runlake compact --at-least 2     wherever two files can become one")]
+#[command(
+    after_help = "Examples:\n  runlake compact\n  runlake compact --at-least 2     wherever two files can become one"
+)]
 pub struct CompactArgs {
     /// Small files that must lie in one partition of a table for it to be worth while
     #[arg(long, value_name = "FILES", default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..))]

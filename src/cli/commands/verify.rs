@@ -41,7 +41,9 @@ pub async fn run(place: &Place, args: VerifyArgs) -> Outcome {
         (true, _) => put_line(format!("{looked}: all is well"))?,
         (false, 0) => put_line(format!("{looked}: {} repaired", counted(report.findings.len() as u64, "thing")))?,
         (false, left) if args.repair => put_line(format!("{looked}: {} left damaged", count(left)))?,
-        (false, left) => put_line(format!("{looked}: {} damaged; `runlake verify --repair` mends what can be", count(left)))?,
+        (false, left) => {
+            put_line(format!("{looked}: {} damaged; `runlake verify --repair` mends what can be", count(left)))?
+        }
     }
     Ok(if report.is_clean() { Exit::Done } else { Exit::Failed })
 }

@@ -63,14 +63,16 @@ pub async fn gc(tables: &Tables, options: GcOptions) -> Result<GcReport> {
             break;
         }
     }
-    for n in numbers.drain(..first_kept) {
-        report.take(tables, &layout::cut(n))?;
-        report.states += 1;
-    }
+    // A batch goes before its cut: an interruption leaves at most the oldest cut without one, which harms nobody.
     for entry in io.list(layout::LIVE).map_err(StoreError::io(layout::LIVE))? {
-        if layout::batch_number(&entry.name).is_some_and(|n| n < oldest.n) {
+        if layout::batch_number(&entry.name).is_some_and(|n| n < oldest.n && !numbers.contains(&n)) {
             report.take(tables, &format!("{}/{}", layout::LIVE, entry.name))?;
         }
+    }
+    for n in numbers.drain(..first_kept) {
+        report.take(tables, &layout::batch(n))?;
+        report.take(tables, &layout::cut(n))?;
+        report.states += 1;
     }
     let mut all = Table::FIXED.to_vec();
     all.extend(frames_on_disk(tables)?);

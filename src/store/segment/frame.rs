@@ -8,8 +8,12 @@ use crate::model::{Micros, Record, WriterId};
 pub const MAGIC: [u8; 8] = *b"RLAKSEG1";
 /// Version of the segment format that this code writes.
 pub const FORMAT: u16 = 1;
-/// Bytes before the payload of a frame.
-pub const FRAME_HEAD: usize = 9;
+/// Bytes before the payload of a frame: length, checksum of kind and payload, kind, and a check of these nine bytes.
+///
+/// The last one is there for the length: a flipped bit in it would make a frame seem to reach beyond the end of the file,
+/// which looks like a torn tail, and all that follows would be lost without a word.
+pub const FRAME_HEAD: usize = 11;
+const KIND: usize = 8;
 /// Kind of the header frame; records count from 1.
 const HEADER_KIND: u8 = 0;
 /// No frame is longer: a longer length is damage, not a reason to ask for memory.
@@ -42,14 +46,25 @@ fn frame(
 ) -> postcard::Result<()> {
     let start = out.len();
     out.extend_from_slice(&[0; FRAME_HEAD]);
-    out[start + 8] = kind;
+    out[start + KIND] = kind;
     let taken = std::mem::take(out);
     *out = payload(taken)?;
     let length = out.len() - start - FRAME_HEAD;
-    let crc = crc32c::crc32c(&out[start + 8..]);
-    out[start..start + 4].copy_from_slice(&(length as u32).to_le_bytes());
-    out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+    let crc = checksum(kind, &out[start + FRAME_HEAD..]);
+    let head = &mut out[start..start + FRAME_HEAD];
+    head[..4].copy_from_slice(&(length as u32).to_le_bytes());
+    head[4..KIND].copy_from_slice(&crc.to_le_bytes());
+    let check = head_check(head);
+    head[KIND + 1..].copy_from_slice(&check.to_le_bytes());
     Ok(())
+}
+
+fn checksum(kind: u8, payload: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&[kind]), payload)
+}
+
+fn head_check(head: &[u8]) -> u16 {
+    crc32c::crc32c(&head[..=KIND]) as u16
 }
 
 /// The beginning of a segment: magic and header frame.
@@ -116,7 +131,7 @@ pub enum NoFrame {
         /// As the bytes have it.
         computed: u32,
     },
-    /// Its length cannot be.
+    /// Its length cannot be, or is not what was written.
     Length(u32),
 }
 
@@ -128,18 +143,19 @@ pub fn decode(bytes: &[u8]) -> Result<Frame<'_>, NoFrame> {
     }
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
     let (length, stored) = (word(0), word(4));
-    if length as usize > MAX_PAYLOAD {
+    let check = u16::from_le_bytes(bytes[KIND + 1..FRAME_HEAD].try_into().expect("two bytes"));
+    if length as usize > MAX_PAYLOAD || check != head_check(&bytes[..FRAME_HEAD]) {
         return Err(NoFrame::Length(length));
     }
     let len = FRAME_HEAD + length as usize;
     if bytes.len() < len {
         return Err(NoFrame::Torn);
     }
-    let computed = crc32c::crc32c(&bytes[8..len]);
+    let computed = checksum(bytes[KIND], &bytes[FRAME_HEAD..len]);
     if stored != computed {
         return Err(NoFrame::Checksum { stored, computed });
     }
-    Ok(Frame { kind: bytes[8], payload: &bytes[FRAME_HEAD..len], len })
+    Ok(Frame { kind: bytes[KIND], payload: &bytes[FRAME_HEAD..len], len })
 }
 
 /// Reads magic and header; gives the header and the offset of the first record.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! segment = magic, header frame, record frame, record frame, ...
-//! frame   = length of payload (u32 LE), CRC32C of kind and payload (u32 LE), kind (u8), payload
+//! frame   = length of payload (u32 LE), CRC32C of kind and payload (u32 LE), kind (u8),
+//!           low half of the CRC32C of the nine bytes before (u16 LE), payload
 //! ```
 //!
 //! Payloads are postcard. A frame that was written in part ends the segment; anything else that does not check is damage.

@@ -85,7 +85,9 @@ pub fn scan(bytes: &[u8], from: u64, mut each: impl FnMut(SegmentRecord)) -> Sca
             Err(NoFrame::Checksum { stored, computed }) => {
                 break Some(format!("checksum {stored:08x} stored, {computed:08x} computed"));
             }
-            Err(NoFrame::Length(length)) => break Some(format!("a record of {length} bytes cannot be")),
+            Err(NoFrame::Length(length)) => {
+                break Some(format!("the head of a record, which says {length} bytes, does not check"));
+            }
         };
         // Records that a cut has absorbed are only counted: their sequence numbers belong to them.
         if at >= from {

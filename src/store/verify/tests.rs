@@ -70,7 +70,7 @@ async fn a_damaged_file_of_each_kind_is_named() {
         ("manifest", Box::new(|p| p == "runlake.json")),
         ("cut", Box::new(|p| p == layout::cut(1))),
         ("newest cut", Box::new(|p| p == layout::cut(2))),
-        ("batch", Box::new(|p| p == layout::batch(1))),
+        ("batch", Box::new(|p| p == layout::batch(2))),
         ("segment", Box::new(|p| p == segment)),
         ("first commit", Box::new(|p| p == "metrics/_delta_log/00000000000000000000.json")),
         ("newest commit", Box::new(|p| p == "runs/_delta_log/00000000000000000001.json")),
