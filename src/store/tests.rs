@@ -234,3 +234,23 @@ async fn copied_runs_are_the_same_and_a_second_copy_adds_nothing() {
     assert!(e.to_string().contains("is 1 already and cannot become 2"), "{e}");
     source.copy_runs(&ids, &source).await.unwrap_err();
 }
+
+#[tokio::test]
+async fn an_operation_that_ended_just_before_its_cut_is_ended_by_the_next() {
+    let (dir, store) = new_store();
+    let run = log_everything(&store, "wine", 1);
+    store.seal().await.unwrap();
+    run.log_metric("loss", 2.0).unwrap();
+    store.attach(run.id().clone()).unwrap().set_tag("late", "1").unwrap();
+    let before = dump(&store).await;
+    store.seal().await.unwrap();
+    let cut = dir.path().join("s").join(layout::cut(2));
+    let bytes = std::fs::read(&cut).unwrap();
+    // Dead between the commits and the cut: readers are still at the state before, with the live records.
+    std::fs::remove_file(&cut).unwrap();
+    assert_same(&before, &dump(&store).await, "losing the cut");
+    assert!(store.verify(false).await.unwrap().findings.is_empty());
+    store.seal().await.unwrap();
+    assert_eq!(std::fs::read(&cut).unwrap(), bytes, "whoever ends it ends it the same way");
+    assert_same(&before, &dump(&store).await, "ending the operation");
+}
