@@ -152,7 +152,9 @@ pub async fn columns(snapshot: &Snapshot, overlay: &Overlay, name: &str) -> Resu
 }
 
 fn info(name: &str, data_type: String, doc: &str) -> ColumnInfo {
-    ColumnInfo { name: name.to_string(), data_type, runs: None, doc: doc.trim_end_matches('.').to_string() }
+    // A full stop goes, an ellipsis stays.
+    let doc = if doc.ends_with("...") { doc } else { doc.trim_end_matches('.') };
+    ColumnInfo { name: name.to_string(), data_type, runs: None, doc: doc.to_string() }
 }
 
 fn keys(group: Group, counts: &KeyCounts) -> Vec<ColumnInfo> {

@@ -30,7 +30,7 @@ async fn what_is_logged_is_shown_the_same_live_sealed_and_compacted() {
 
     let report = store.seal().await.unwrap();
     assert_eq!((report.operations, report.damaged.len()), (1, 0));
-    assert!(store.snapshot().unwrap().live().is_empty());
+    assert!(store.snapshot().unwrap().live().records == 0);
     assert_same(&live, &dump(&store).await, "sealing");
 
     // More of the open run, an edit of the ended one, and a new run.
@@ -233,4 +233,24 @@ async fn copied_runs_are_the_same_and_a_second_copy_adds_nothing() {
     let e = source.copy_runs(&ids, &target).await.unwrap_err();
     assert!(e.to_string().contains("is 1 already and cannot become 2"), "{e}");
     source.copy_runs(&ids, &source).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn an_operation_that_ended_just_before_its_cut_is_ended_by_the_next() {
+    let (dir, store) = new_store();
+    let run = log_everything(&store, "wine", 1);
+    store.seal().await.unwrap();
+    run.log_metric("loss", 2.0).unwrap();
+    store.attach(run.id().clone()).unwrap().set_tag("late", "1").unwrap();
+    let before = dump(&store).await;
+    store.seal().await.unwrap();
+    let cut = dir.path().join("s").join(layout::cut(2));
+    let bytes = std::fs::read(&cut).unwrap();
+    // Dead between the commits and the cut: readers are still at the state before, with the live records.
+    std::fs::remove_file(&cut).unwrap();
+    assert_same(&before, &dump(&store).await, "losing the cut");
+    assert!(store.verify(false).await.unwrap().findings.is_empty());
+    store.seal().await.unwrap();
+    assert_eq!(std::fs::read(&cut).unwrap(), bytes, "whoever ends it ends it the same way");
+    assert_same(&before, &dump(&store).await, "ending the operation");
 }

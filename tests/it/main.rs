@@ -9,3 +9,4 @@ mod log_and_ask;
 mod phases;
 mod processes;
 mod program;
+mod repl;

@@ -119,8 +119,8 @@ def curves(binary: str, data: pathlib.Path, folder: pathlib.Path) -> None:
     lines.unlink()
     timed("curves: seal", lambda: store.run("seal"))
     same(store, "curves: counts",
-         """SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM params), (SELECT count(*) FROM metrics),
-            (SELECT count(*) FROM metric_stats)""",
+         """SELECT (SELECT count(*) FROM runs) AS a, (SELECT count(*) FROM params) AS b,
+            (SELECT count(*) FROM metrics) AS c, (SELECT count(*) FROM metric_stats) AS d""",
          """SELECT (SELECT count(*) FROM r), (SELECT count(*) FROM p), (SELECT count(*) FROM m),
             (SELECT count(DISTINCT (run, metric)) FROM m)""", duck)
     same(store, "curves: extremes of each metric",

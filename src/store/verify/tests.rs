@@ -84,6 +84,10 @@ async fn a_damaged_file_of_each_kind_is_named() {
         let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_string();
         let content = std::fs::read(&path).unwrap();
         for (harm, harmed) in HARMS {
+            // That looks like an operation whose sealer died just before its end: whoever comes next ends it.
+            if (*kind, harm) == ("newest cut", "removed") {
+                continue;
+            }
             harmed(&path);
             let report = store.verify(false).await.unwrap();
             let named = report.findings.iter().any(|f| f.path == name && !f.holds.is_empty());
