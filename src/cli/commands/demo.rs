@@ -245,7 +245,8 @@ WITH scored AS (
 SELECT b.version, count(*) AS pairs, avg(b.score - a.score) AS difference_to_v1_raw,
        sum(CASE WHEN b.score > a.score THEN 1 ELSE 0 END) AS better
 FROM scored a JOIN scored b USING (config_id, seed)
-WHERE a.version = 'v1-raw' AND b.version <> 'v1-raw' GROUP BY b.version ORDER BY difference_to_v1_raw DESC",
+WHERE a.version = 'v1-raw' AND b.version <> 'v1-raw'
+GROUP BY b.version ORDER BY difference_to_v1_raw DESC",
         remark: "",
     },
 ];
