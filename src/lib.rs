@@ -28,8 +28,8 @@
 #![warn(missing_docs)]
 
 mod error;
-pub mod import;
 pub mod export;
+pub mod import;
 mod model;
 mod query;
 mod schema;
@@ -47,6 +47,15 @@ pub use store::{
     ArtifactReader, CopyReport, Durability, Finding, LiveInfo, Metrics, Result as StoreResult, Run, RunOptions, Store,
     StoreError, StoreInfo, TableInfo, VerifyReport, WriteFailure, WriterOptions, io,
 };
+
+/// Entry points of the fuzz targets, not for anybody else.
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Reads bytes as a segment.
+    pub fn scan_segment(bytes: &[u8]) -> u64 {
+        crate::store::segment::scan(bytes, 0, |_| ()).records
+    }
+}
 
 /// The version of this crate.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -38,7 +38,9 @@ impl AsyncDB for Database {
             let columns: Result<Vec<_>, _> =
                 batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options)).collect();
             let columns = columns.map_err(|e| Failed(e.to_string()))?;
-            rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|c| cell(c.value(row).to_string())).collect()));
+            rows.extend(
+                (0..batch.num_rows()).map(|row| columns.iter().map(|c| cell(c.value(row).to_string())).collect()),
+            );
         }
         Ok(DBOutput::Rows { types, rows })
     }
@@ -65,7 +67,9 @@ fn cell(text: String) -> String {
 /// The error with what its fields say beyond its text, since hints are made of those.
 fn message(e: &runlake::Error) -> String {
     match e {
-        runlake::Error::Query(runlake::QueryError::UnknownKey { near, .. }) => format!("{e}; near: {}", near.join(", ")),
+        runlake::Error::Query(runlake::QueryError::UnknownKey { near, .. }) => {
+            format!("{e}; near: {}", near.join(", "))
+        }
         runlake::Error::Query(runlake::QueryError::UnknownTable { tables, .. }) => {
             format!("{e}; there are: {}", tables.join(", "))
         }
@@ -104,9 +108,8 @@ fn fill(folder: &Path, name: &str) -> Store {
 async fn run(store: &Store, file: &Path, update: bool) -> Result<(), String> {
     let mut runner = Runner::new(|| async { store.session().await.map(Database).map_err(|e| Failed(e.to_string())) });
     if update {
-        let updated = runner
-            .update_test_file(file, "\t", default_validator, default_normalizer, default_column_validator)
-            .await;
+        let updated =
+            runner.update_test_file(file, "\t", default_validator, default_normalizer, default_column_validator).await;
         return updated.map_err(|e| e.to_string());
     }
     runner.run_file_async(file).await.map_err(|e| e.display(false).to_string())
@@ -128,7 +131,8 @@ async fn sql_files() {
         }
         let text = std::fs::read_to_string(&file).expect("it can be read");
         let head: Vec<&str> = text.lines().take_while(|line| line.starts_with('#')).collect();
-        let name = head.iter().find_map(|line| line.strip_prefix("# store: ")).unwrap_or_else(|| panic!("{shown}: no store"));
+        let name =
+            head.iter().find_map(|line| line.strip_prefix("# store: ")).unwrap_or_else(|| panic!("{shown}: no store"));
         let dir = tempfile::tempdir().expect("a temporary folder");
         let store = fill(&dir.path().join("store"), name.trim());
         if !head.contains(&"# sealed") && !update {

@@ -16,13 +16,13 @@ mod version;
 pub use context::Context;
 pub use exact::ExactSum;
 pub use id::{ExperimentId, InvalidRunId, RunId, WriterId};
-pub use param::{NumberClass, ParamType, ParamValue};
+pub use param::{NumberClass, ParamValue};
 pub use record::{
     ArtifactEntry, Comment, DataVersion, ExperimentEdit, Feature, Link, MetricGoal, MetricPoints, Record, RunStart,
     SeriesKind, SeriesPoint, TableRows,
 };
 pub use series::{Position, SeriesStats, Step};
-pub use state::{ExperimentState, GoalState, ParamConflict, RunState, Slot};
+pub use state::{ExperimentState, GoalState, RunState};
 pub use status::{Goal, InvalidGoal, InvalidStatus, Status};
 pub use time::{InvalidTime, Micros, Month};
 pub use version::Version;

@@ -30,9 +30,6 @@ pub enum ParamValue {
     Dict(String),
 }
 
-/// What a param's value is, as in the column `params.type`.
-pub type ParamType = &'static str;
-
 /// How a value counts when the type of `params.<key>` is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum NumberClass {
@@ -62,7 +59,7 @@ impl ParamValue {
     }
 
     /// The name of the type, as in `params.type`.
-    pub fn type_name(&self) -> ParamType {
+    pub fn type_name(&self) -> &'static str {
         match self {
             ParamValue::Null => "null",
             ParamValue::Bool(_) => "bool",

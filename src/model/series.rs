@@ -208,16 +208,6 @@ impl SeriesStats {
         Some(self.first.value).filter(|x| !x.is_nan())
     }
 
-    /// Place of the first point.
-    pub fn first_position(&self) -> Position {
-        self.first
-    }
-
-    /// Place of the last point.
-    pub fn last_position(&self) -> Position {
-        self.last
-    }
-
     /// Step of the last point.
     pub fn last_step(&self) -> Option<i64> {
         self.last.step.whole()

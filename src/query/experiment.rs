@@ -21,10 +21,13 @@ use datafusion::physical_expr::create_physical_expr;
 
 use crate::store::merge::Overlay;
 
+/// Names of experiments, by id.
+type Names = Arc<BTreeMap<String, String>>;
+
 /// Function from experiment id to name, over the experiments of one state.
 #[derive(Debug)]
 pub struct ExperimentNames {
-    names: Arc<BTreeMap<String, String>>,
+    names: Names,
     signature: Signature,
 }
 
@@ -148,8 +151,8 @@ fn by_id(expr: Expr) -> Result<Transformed<Expr>> {
 const NAME: &str = "experiment_name";
 
 /// The names and the id column of the one lookup in a condition.
-fn name_call(expr: &Expr) -> Result<Option<(Arc<BTreeMap<String, String>>, Expr)>> {
-    let mut found: Option<(Arc<BTreeMap<String, String>>, Expr)> = None;
+fn name_call(expr: &Expr) -> Result<Option<(Names, Expr)>> {
+    let mut found: Option<(Names, Expr)> = None;
     let mut ids = BTreeSet::new();
     expr.apply(|e| {
         if let Expr::ScalarFunction(ScalarFunction { func, args }) = e

@@ -22,9 +22,9 @@ pub fn reads_runs(statement: &Statement) -> bool {
     let mut found = false;
     let mut look = |name: &ObjectName| -> ControlFlow<()> {
         let parts = name.0.iter().filter_map(|part| part.as_ident());
-        found |= parts.map(|ident| ident.value.to_lowercase()).any(|part| {
-            matches!(part.as_str(), "runs" | "experiments" | "information_schema")
-        });
+        found |= parts
+            .map(|ident| ident.value.to_lowercase())
+            .any(|part| matches!(part.as_str(), "runs" | "experiments" | "information_schema"));
         ControlFlow::Continue(())
     };
     match statement {

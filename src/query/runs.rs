@@ -39,12 +39,15 @@ pub async fn plan(snapshot: &Snapshot, overlay: &Overlay, named: &NamedKeys) -> 
     }
     for group in Group::ALL {
         if named.as_structs {
-            let leaves: Vec<Expr> = named.of(group).flat_map(|key| [lit(key), leaf(group, key, overlay, keys)]).collect();
+            let leaves: Vec<Expr> =
+                named.of(group).flat_map(|key| [lit(key), leaf(group, key, overlay, keys)]).collect();
             if !leaves.is_empty() {
                 shown.push(named_struct(leaves).alias(group.name()));
             }
         } else {
-            shown.extend(named.of(group).map(|key| leaf(group, key, overlay, keys).alias(format!("{}.{key}", group.name()))));
+            shown.extend(
+                named.of(group).map(|key| leaf(group, key, overlay, keys).alias(format!("{}.{key}", group.name()))),
+            );
         }
     }
     Ok(LogicalPlanBuilder::from(rows).project(shown)?.build()?)
@@ -143,7 +146,7 @@ fn thousands(n: i64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(c);

@@ -14,8 +14,6 @@ use crate::model::Micros;
 pub trait Cell: Sized {
     /// Collects values into a column.
     type Builder: Default;
-    /// Whether the column may hold NULL.
-    const NULLABLE: bool;
     /// The Arrow type of the column.
     fn data_type() -> DataType;
     /// Adds one value.
@@ -35,7 +33,6 @@ macro_rules! cell {
     ($type:ty, $builder:ty, $data_type:expr, |$array:ident, $row:ident| $get:expr, |$v:ident| $put:expr, $wrap:expr) => {
         impl Cell for $type {
             type Builder = $builder;
-            const NULLABLE: bool = false;
             fn data_type() -> DataType {
                 $data_type
             }
@@ -52,7 +49,6 @@ macro_rules! cell {
 
         impl Cell for Option<$type> {
             type Builder = $builder;
-            const NULLABLE: bool = true;
             fn data_type() -> DataType {
                 $data_type
             }
@@ -92,7 +88,6 @@ cell!(
 
 impl Cell for Option<Vec<String>> {
     type Builder = ListBuilder<StringBuilder>;
-    const NULLABLE: bool = true;
     fn data_type() -> DataType {
         DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)))
     }

@@ -52,8 +52,6 @@ pub struct Column {
     pub name: &'static str,
     /// Its Arrow type.
     pub data_type: DataType,
-    /// Whether it may hold NULL.
-    pub nullable: bool,
     /// What it means.
     pub doc: &'static str,
 }

@@ -18,7 +18,6 @@ macro_rules! rows {
                     $( $crate::schema::Column {
                         name: stringify!($field).trim_start_matches("r#"),
                         data_type: <$type as $crate::schema::Cell>::data_type(),
-                        nullable: <$type as $crate::schema::Cell>::NULLABLE,
                         doc: $doc.trim_ascii(),
                     }, )*
                 ]);

@@ -209,16 +209,6 @@ pub struct RunTables {
 }
 
 impl RunTables {
-    /// Number of runs so far.
-    pub fn len(&self) -> usize {
-        self.runs.len()
-    }
-
-    /// Whether there is no run yet.
-    pub fn is_empty(&self) -> bool {
-        self.runs.is_empty()
-    }
-
     /// Adds all rows of a run. `hidden` is what a later merge needs of it.
     pub fn push(&mut self, state: &RunState, context: &RunContext<'_>, hidden: Vec<u8>) {
         let run = || state.run().to_string();

@@ -130,11 +130,6 @@ impl Live {
         self.names.get(point.context as usize).map(String::as_str)
     }
 
-    /// Whether nothing was found.
-    pub fn is_empty(&self) -> bool {
-        self.records == 0
-    }
-
     /// Forgets runs that are gone for good.
     pub fn drop_runs(&mut self, gone: &BTreeSet<RunId>) {
         if gone.is_empty() {

@@ -80,7 +80,18 @@ impl Snapshot {
         segments: Vec<Found>,
         alive: Option<BTreeSet<String>>,
     ) -> Snapshot {
-        Snapshot { tables, cut, live, segments, alive, show_deleted: false, overlay: OnceCell::new(), long_overlay: OnceCell::new(), keys: OnceCell::new(), opened: Mutex::default() }
+        Snapshot {
+            tables,
+            cut,
+            live,
+            segments,
+            alive,
+            show_deleted: false,
+            overlay: OnceCell::new(),
+            long_overlay: OnceCell::new(),
+            keys: OnceCell::new(),
+            opened: Mutex::default(),
+        }
     }
 
     /// The same state with deleted runs and experiments shown.

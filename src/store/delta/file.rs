@@ -79,12 +79,6 @@ pub struct DataFile {
 }
 
 impl DataFile {
-    /// Whether a value of a column may lie in this file.
-    pub fn may_hold(&self, column: &str, value: &str) -> bool {
-        self.ranges.get(column).is_none_or(|(min, max)| min.as_str() <= value && value <= max.as_str())
-    }
-
-    #[allow(deprecated, reason = "no other call tells the tags of a file")]
     pub(super) fn from_add(add: Add) -> Self {
         let tags = add.tags.clone().unwrap_or_default();
         let tag = |name: &str| tags.get(name).cloned().flatten();

@@ -37,14 +37,13 @@ pub async fn seal(tables: &Tables) -> Result<SealReport> {
     super::finish_begun(tables).await?;
     loop {
         let mut records = 0;
-        let mut damaged = Vec::new();
         let done = super::run(tables, async |cut| {
-            let (work, found, bad) = plan(tables, cut)?;
-            (records, damaged) = (found, bad);
-            Ok(work)
+            let plan = plan(tables, cut)?;
+            records = plan.records;
+            report.damaged = plan.damaged;
+            Ok(plan.work)
         })
         .await?;
-        report.damaged = damaged;
         let Some((batch, _)) = done else { return Ok(report) };
         report.operations += 1;
         report.records += records;
@@ -54,8 +53,18 @@ pub async fn seal(tables: &Tables) -> Result<SealReport> {
     }
 }
 
-/// The parts of segments that the next operation absorbs. `None`: there is nothing to absorb and nothing to remove.
-fn plan(tables: &Tables, cut: &Cut) -> Result<(Option<Work>, u64, Vec<(String, String)>)> {
+/// What the next operation is to absorb.
+#[derive(Default)]
+struct Plan {
+    /// `None`: there is nothing to absorb and nothing to remove.
+    work: Option<Work>,
+    records: u64,
+    /// Damaged segments, and what is wrong with them.
+    damaged: Vec<(String, String)>,
+}
+
+/// Finds the parts of segments that the next operation absorbs.
+fn plan(tables: &Tables, cut: &Cut) -> Result<Plan> {
     let io = tables.io.as_ref();
     let mut segments = Vec::new();
     let (mut records, mut bytes) = (0, 0);
@@ -111,10 +120,11 @@ fn plan(tables: &Tables, cut: &Cut) -> Result<(Option<Work>, u64, Vec<(String, S
         });
     }
     if segments.is_empty() {
-        return Ok((None, 0, damaged));
+        return Ok(Plan { damaged, ..Plan::default() });
     }
     let forget = forgotten(cut, &found);
-    Ok((Some(Work::Seal { segments, alive: alive.into_iter().collect(), forget }), records, damaged))
+    let work = Some(Work::Seal { segments, alive: alive.into_iter().collect(), forget });
+    Ok(Plan { work, records, damaged })
 }
 
 /// Whether the writer has begun a later segment: then it writes to this one no more.

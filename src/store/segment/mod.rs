@@ -12,6 +12,5 @@ mod frame;
 mod reader;
 mod writer;
 
-pub use frame::{FORMAT, Header};
 pub use reader::{Damage, Scan, SegmentRecord, read_header, scan};
-pub use writer::{AbsorbedUpTo, Durability, SegmentWriter, WriteFailure, WriterOptions, host};
+pub use writer::{Durability, SegmentWriter, WriteFailure, WriterOptions, host};

@@ -131,8 +131,6 @@ struct Segment {
     file: Arc<dyn Append>,
     len: u64,
     synced: u64,
-    // Offset of the first record and its sequence; what lies before it is the header.
-    first_sequence: u64,
 }
 
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -221,6 +219,7 @@ impl SegmentWriter {
     }
 
     /// The id of this process's writer, once it has written.
+    #[cfg(test)]
     pub fn id(&self) -> Option<WriterId> {
         self.shared().lock().writer
     }
@@ -316,7 +315,7 @@ impl Shared {
         };
         let len = head.len() as u64;
         state.next_number += 1;
-        state.segment = Some(Segment { path, number, file, len, synced: len, first_sequence });
+        state.segment = Some(Segment { path, number, file, len, synced: len });
         Ok(())
     }
 
