@@ -45,7 +45,7 @@ impl<W: Write> Write for Visible<W> {
         for line in String::from_utf8_lossy(bytes).split_inclusive(['\n', '\t']) {
             let end = line.len() - usize::from(line.ends_with(['\n', '\t']));
             self.0.write_all(escape(&line[..end]).as_bytes())?;
-            self.0.write_all(line[end..].as_bytes())?;
+            self.0.write_all(&line.as_bytes()[end..])?;
         }
         Ok(bytes.len())
     }
