@@ -32,7 +32,11 @@ async fn reference() -> String {
     let session = store.session().await.unwrap();
     let mut out = String::new();
     for table in session.tables() {
-        out += &format!("\n### `{}`\n\n{}.\n\n| column | type | |\n| --- | --- | --- |\n", table.name, capital(&table.doc));
+        out += &format!(
+            "\n### `{}`\n\n{}.\n\n| column | type | |\n| --- | --- | --- |\n",
+            table.name,
+            capital(&table.doc)
+        );
         for column in session.columns(&table.name).await.unwrap() {
             out += &format!("| `{}` | {} | {} |\n", column.name, column.data_type, column.doc.replace('|', "\\|"));
         }

@@ -73,7 +73,7 @@ fn docs(tasks: &Tasks) -> Result<(), Failed> {
     tasks.cargo_with("generated docs", &["test", "--package", "runlake", "--test", "it", "docs::"], &update)?;
     tasks.cargo_with(
         "generated docs of the command",
-        &["test", "--package", "runlake", "--bin", "runlake"],
+        &["test", "--package", "runlake", "--bin", "runlake", "docs"],
         &update,
     )?;
     println!("xtask docs: written; `git diff docs` shows what changed");
