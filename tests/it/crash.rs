@@ -121,10 +121,9 @@ fn more(store: &Path, round: usize) {
             lines += &format!("{{\"type\":\"finish\",\"run\":\"{id}\"}}\n");
         }
     }
-    if round > 0 {
-        let id = format!("k{}-0", round - 1);
-        lines += &format!("{{\"type\":\"tags\",\"run\":\"{id}\",\"values\":{{\"round\":\"{round}\"}}}}\n");
-    }
+    // From the second round on this edits a run that is sealed.
+    let id = format!("k{}-0", round.saturating_sub(1));
+    lines += &format!("{{\"type\":\"tags\",\"run\":\"{id}\",\"values\":{{\"round\":\"{round}\"}}}}\n");
     log(store, &lines);
 }
 
