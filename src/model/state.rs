@@ -132,6 +132,13 @@ impl RunState {
         match record {
             Record::Start(start) => {
                 self.resumed = self.resumed.max(Some(version));
+                // Whoever takes a run up again may name it anew; when and in which experiment it began stays.
+                if start.name.is_some() {
+                    Slot::put(&mut self.name, version, start.name.clone());
+                }
+                if start.notes.is_some() {
+                    Slot::put(&mut self.notes, version, start.notes.clone());
+                }
                 if self.start.as_ref().is_none_or(|old| version < old.version) {
                     self.start = Some(Slot { version, value: start });
                 }

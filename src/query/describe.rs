@@ -159,7 +159,8 @@ fn info(name: &str, data_type: String, doc: &str) -> ColumnInfo {
 
 fn keys(group: Group, counts: &KeyCounts) -> Vec<ColumnInfo> {
     let runs = |key: &str| match group {
-        Group::Params | Group::ParamsNum | Group::ParamsText => counts.params.get(key).map(|c| c.runs()),
+        Group::ParamsNum => counts.params.get(key).map(|c| c.int + c.float),
+        Group::Params | Group::ParamsText => counts.params.get(key).map(|c| c.runs()),
         Group::Tags => counts.tags.get(key).copied(),
         Group::Data => counts.data.get(key).copied(),
         _ => counts.metrics.get(key).copied(),
@@ -180,7 +181,8 @@ fn keys(group: Group, counts: &KeyCounts) -> Vec<ColumnInfo> {
             doc,
         }
     };
-    group.keys(counts).into_iter().map(column).collect()
+    // A key that never held a number has nothing to show as one.
+    group.keys(counts).into_iter().map(column).filter(|c| c.runs != Some(0)).collect()
 }
 
 fn sql_type(data_type: &DataType) -> String {

@@ -1,7 +1,9 @@
 //! What a statement may be: one that only reads, and not so deep that planning it could overflow the stack.
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast::Statement as Sql;
+use datafusion::sql::sqlparser::ast::{Select, Statement as Sql, Visit, Visitor};
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -91,6 +93,7 @@ pub fn check_reads_only(statement: &Statement) -> Result<(), QueryError> {
                 datafusion::sql::sqlparser::ast::SetExpr::Insert(_) => refuse("INSERT"),
                 datafusion::sql::sqlparser::ast::SetExpr::Update(_) => refuse("UPDATE"),
                 datafusion::sql::sqlparser::ast::SetExpr::Delete(_) => refuse("DELETE"),
+                _ if makes_a_table(sql) => refuse("SELECT ... INTO"),
                 _ => Ok(()),
             },
             Sql::ExplainTable { .. }
@@ -109,6 +112,18 @@ pub fn check_reads_only(statement: &Statement) -> Result<(), QueryError> {
         Statement::CreateExternalTable(_) => refuse("CREATE EXTERNAL TABLE"),
         Statement::Reset(_) => refuse("RESET"),
     }
+}
+
+/// Whether some `SELECT` in a statement writes its rows into a new table.
+fn makes_a_table(sql: &Sql) -> bool {
+    struct Into;
+    impl Visitor for Into {
+        type Break = ();
+        fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+            if select.into.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+    }
+    sql.visit(&mut Into).is_break()
 }
 
 fn first_word(text: &str) -> String {
@@ -137,6 +152,8 @@ mod tests {
             "DROP TABLE runs",
             "SET datafusion.execution.batch_size = 1",
             "EXPLAIN INSERT INTO runs VALUES (1)",
+            "SELECT 1 AS a INTO t",
+            "SELECT * FROM (SELECT 1 AS a INTO t) AS x",
         ] {
             let statement = parse(sql).unwrap();
             assert!(matches!(check_reads_only(&statement), Err(QueryError::ReadOnly { .. })), "{sql}");

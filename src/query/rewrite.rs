@@ -9,12 +9,13 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, Ident, ObjectName, Select, SelectItem, SetExpr, Statement as Sql, Subscript, TableFactor, Value,
-    VisitMut, VisitorMut, visit_relations,
+    AccessExpr, Expr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, Statement as Sql, Subscript, TableFactor,
+    TableWithJoins, Value, VisitMut, VisitorMut, visit_relations,
 };
 
 use super::error::QueryError;
 use super::keys::{Group, NamedKeys};
+use crate::schema::Table;
 use crate::schema::wide::KeyCounts;
 
 /// Whether a statement reads `runs`, itself or through `experiments`, or lists all there is.
@@ -44,13 +45,9 @@ pub fn rewrite(statement: &mut Statement, counts: &KeyCounts) -> Result<NamedKey
         Statement::Explain(explain) => return rewrite(&mut explain.statement, counts),
         _ => return Ok(NamedKeys::default()),
     };
-    let mut relations = Relations::default();
-    let _ = sql.visit(&mut relations);
-    let relations = relations.names;
-
     let mut as_columns = sql.clone();
-    let mut named = rewrite_as(&mut as_columns, counts, &relations, false)?;
-    let mut whole = WholeStructs { relations: &relations, groups: BTreeSet::new() };
+    let mut named = rewrite_as(&mut as_columns, counts, false)?;
+    let mut whole = WholeStructs::default();
     let _ = as_columns.visit(&mut whole);
     // A wildcard of the outermost query shows whole structs; one further in only hands columns on.
     let groups = if shows_everything(sql) { Group::ALL.into() } else { whole.groups };
@@ -58,42 +55,60 @@ pub fn rewrite(statement: &mut Statement, counts: &KeyCounts) -> Result<NamedKey
         *sql = as_columns;
         return Ok(named);
     }
-    named = rewrite_as(sql, counts, &relations, true)?;
+    named = rewrite_as(sql, counts, true)?;
     for group in groups {
         named.add_all(group, counts);
     }
     Ok(named)
 }
 
-fn rewrite_as(
-    sql: &mut Sql,
-    counts: &KeyCounts,
-    relations: &BTreeSet<String>,
-    as_structs: bool,
-) -> Result<NamedKeys, QueryError> {
+fn rewrite_as(sql: &mut Sql, counts: &KeyCounts, as_structs: bool) -> Result<NamedKeys, QueryError> {
     let mut named = NamedKeys::default();
     named.as_structs = as_structs;
-    let mut keys = Keys { counts, relations, named };
+    let mut keys = Keys { counts, scopes: Scopes::default(), named };
     match sql.visit(&mut keys) {
         ControlFlow::Break(e) => Err(e),
         ControlFlow::Continue(()) => Ok(keys.named),
     }
 }
 
+/// Whether a wildcard may stand for columns of `runs`: not where every relation is one of the other tables.
+fn may_show_runs(select: &Select) -> bool {
+    let other = |factor: &TableFactor| match factor {
+        TableFactor::Table { name, .. } => {
+            let last = name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.value.to_lowercase());
+            last.is_some_and(|name| name != Table::Runs.name() && Table::FIXED.iter().any(|t| t.name() == name))
+        }
+        _ => false,
+    };
+    select.from.iter().any(|from| !other(&from.relation) || from.joins.iter().any(|join| !other(&join.relation)))
+}
+
 /// Finds struct columns that are asked for as a whole, once keys have become columns.
-struct WholeStructs<'a> {
-    relations: &'a BTreeSet<String>,
+#[derive(Default)]
+struct WholeStructs {
+    scopes: Scopes,
     groups: BTreeSet<Group>,
 }
 
-impl VisitorMut for WholeStructs<'_> {
+impl VisitorMut for WholeStructs {
     type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        self.scopes.enter(query);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.scopes.leave();
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         let column = match &*expr {
             Expr::Identifier(column) => Some(column),
             Expr::CompoundIdentifier(idents) => match idents.as_slice() {
-                [relation, column] if self.relations.contains(&relation.value.to_lowercase()) => Some(column),
+                [relation, column] if self.scopes.has(relation) => Some(column),
                 _ => None,
             },
             _ => None,
@@ -112,10 +127,13 @@ fn shows_everything(sql: &Sql) -> bool {
     };
     fn wild(body: &SetExpr) -> bool {
         match body {
-            SetExpr::Select(select) => select
-                .projection
-                .iter()
-                .any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))),
+            SetExpr::Select(select) => {
+                may_show_runs(select)
+                    && select
+                        .projection
+                        .iter()
+                        .any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)))
+            }
             SetExpr::Query(query) => wild(&query.body),
             SetExpr::SetOperation { left, right, .. } => wild(left) || wild(right),
             SetExpr::Table(_) => true,
@@ -125,43 +143,59 @@ fn shows_everything(sql: &Sql) -> bool {
     wild(&query.body)
 }
 
-/// Names and aliases that stand for a relation anywhere in the statement.
+/// Names and aliases of the relations that expressions may refer to: those of the query they stand in and of the
+/// queries around it.
 #[derive(Default)]
-struct Relations {
-    names: BTreeSet<String>,
-}
+struct Scopes(Vec<BTreeSet<String>>);
 
-impl VisitorMut for Relations {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, query: &mut datafusion::sql::sqlparser::ast::Query) -> ControlFlow<()> {
-        for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
-            self.names.insert(cte.alias.name.value.to_lowercase());
-        }
-        ControlFlow::Continue(())
+impl Scopes {
+    fn enter(&mut self, query: &Query) {
+        let mut names = BTreeSet::new();
+        relations_of(&query.body, &mut names);
+        self.0.push(names);
     }
 
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        let (name, alias) = match factor {
-            TableFactor::Table { name, alias, .. } => (Some(name), alias.as_ref()),
-            TableFactor::Derived { alias, .. }
-            | TableFactor::TableFunction { alias, .. }
-            | TableFactor::NestedJoin { alias, .. } => (None, alias.as_ref()),
+    fn leave(&mut self) {
+        self.0.pop();
+    }
+
+    fn has(&self, ident: &Ident) -> bool {
+        let name = ident.value.to_lowercase();
+        self.0.iter().any(|names| names.contains(&name))
+    }
+}
+
+fn relations_of(body: &SetExpr, names: &mut BTreeSet<String>) {
+    match body {
+        SetExpr::Select(select) => select.from.iter().for_each(|from| relations_in(from, names)),
+        SetExpr::SetOperation { left, right, .. } => {
+            relations_of(left, names);
+            relations_of(right, names);
+        }
+        // A query in brackets is visited as one of its own.
+        _ => {}
+    }
+}
+
+fn relations_in(from: &TableWithJoins, names: &mut BTreeSet<String>) {
+    for factor in std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)) {
+        let (own, alias) = match factor {
+            TableFactor::Table { name, alias, .. } => (name.0.last().and_then(|part| part.as_ident()), alias.as_ref()),
+            TableFactor::Derived { alias, .. } | TableFactor::TableFunction { alias, .. } => (None, alias.as_ref()),
+            TableFactor::NestedJoin { table_with_joins, alias } => {
+                relations_in(table_with_joins, names);
+                (None, alias.as_ref())
+            }
             _ => (None, None),
         };
-        let own =
-            name.and_then(|n| n.0.last()).and_then(|part| part.as_ident()).map(|ident| ident.value.to_lowercase());
-        match alias {
-            Some(alias) => self.names.extend([alias.name.value.to_lowercase()]),
-            None => self.names.extend(own),
-        }
-        ControlFlow::Continue(())
+        let name = alias.map(|alias| &alias.name).or(own);
+        names.extend(name.map(|ident| ident.value.to_lowercase()));
     }
 }
 
 struct Keys<'a> {
     counts: &'a KeyCounts,
-    relations: &'a BTreeSet<String>,
+    scopes: Scopes,
     named: NamedKeys,
 }
 
@@ -181,8 +215,7 @@ impl Keys<'_> {
             Part::Name(ident) => Group::parse(&ident.value),
             Part::Text(_) => None,
         };
-        let is_relation =
-            |part: &Part| matches!(part, Part::Name(ident) if self.relations.contains(&ident.value.to_lowercase()));
+        let is_relation = |part: &Part| matches!(part, Part::Name(ident) if self.scopes.has(ident));
         // `params.key` is a column of the table `params` where that is in the query.
         let at = match (group_at(0), group_at(1)) {
             (Some(_), _) if !is_relation(&parts[0]) => 0,
@@ -221,6 +254,16 @@ impl Keys<'_> {
 
 impl VisitorMut for Keys<'_> {
     type Break = QueryError;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<QueryError> {
+        self.scopes.enter(query);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<QueryError> {
+        self.scopes.leave();
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<QueryError> {
         let mut shown: Vec<Option<(String, String)>> = Vec::new();
@@ -347,6 +390,10 @@ mod tests {
             (
                 "SELECT params.key FROM params JOIN runs USING(run_id)",
                 "SELECT params.key FROM params JOIN runs USING(run_id)",
+            ),
+            (
+                "SELECT metrics.auc FROM runs WHERE run_id IN (SELECT metrics.run_id FROM metrics WHERE metrics.key = 'x')",
+                r#"SELECT "metrics.auc" FROM runs WHERE run_id IN (SELECT metrics.run_id FROM metrics WHERE metrics.key = 'x')"#,
             ),
             (
                 "SELECT a.params.lr, b.params.lr FROM runs AS a, runs AS b",

@@ -199,8 +199,7 @@ async fn select_star_shows_structs_and_describe_shows_keys() {
     | params.model             | text      | 5    | params, each in the type that most runs log                                                |
     | params.optimizer.LR      | double    | 5    | 1 of its values are text and read as NULL here; see params_text.optimizer.LR               |
     | params.seed              | bigint    | 5    | params, each in the type that most runs log                                                |
-    | params_num.model         | double    | 5    | params that are numbers, as doubles                                                        |
-    | params_num.optimizer.LR  | double    | 5    | params that are numbers, as doubles                                                        |
+    | params_num.optimizer.LR  | double    | 4    | params that are numbers, as doubles                                                        |
     | params_num.seed          | double    | 5    | params that are numbers, as doubles                                                        |
     | params_text.model        | text      | 5    | params as text, as logged                                                                  |
     | params_text.optimizer.LR | text      | 5    | params as text, as logged                                                                  |

@@ -62,7 +62,8 @@ impl Store {
         // Of two copies at once, each would add what the other is adding.
         let lock = target.io().lock(layout::COPY_LOCK, true).map_err(StoreError::io(layout::COPY_LOCK))?;
         let wanted: BTreeSet<RunId> = runs.iter().cloned().collect();
-        let (source, there) = (self.snapshot()?, target.snapshot()?);
+        // What is deleted in the target is there all the same: a copy brings it back, not a second time.
+        let (source, there) = (self.snapshot()?, target.snapshot()?.with_deleted());
         let copy = Copy {
             from: self,
             to: target,
@@ -218,10 +219,10 @@ impl Copy<'_> {
         if old.start().is_none() || taken_up_again {
             records.push(Record::Start(self.start(run)));
         } else {
-            if old.name() != state.name() {
+            if old.name().is_none() && state.name().is_some() {
                 records.push(Record::Name { run: id(), name: state.name().map(str::to_string) });
             }
-            if old.notes() != state.notes() {
+            if old.notes().is_none() && state.notes().is_some() {
                 records.push(Record::Notes { run: id(), notes: state.notes().map(str::to_string) });
             }
         }
@@ -424,13 +425,10 @@ fn facts(state: &ExperimentState) -> Option<ExperimentEdit> {
     })
 }
 
-/// Entries of `new` that `old` lacks or has otherwise.
-fn missing<K: Ord, V: PartialEq>(
-    new: impl IntoIterator<Item = (K, V)>,
-    old: impl IntoIterator<Item = (K, V)>,
-) -> Vec<(K, V)> {
-    let old: BTreeMap<K, V> = old.into_iter().collect();
-    new.into_iter().filter(|(key, value)| old.get(key) != Some(value)).collect()
+/// Entries of `new` under keys that `old` lacks: what the target says otherwise is its own edit.
+fn missing<K: Ord, V>(new: impl IntoIterator<Item = (K, V)>, old: impl IntoIterator<Item = (K, V)>) -> Vec<(K, V)> {
+    let old: BTreeSet<K> = old.into_iter().map(|(key, _)| key).collect();
+    new.into_iter().filter(|(key, _)| !old.contains(key)).collect()
 }
 
 type PointKey = (String, String, Option<String>, Option<i64>, Option<u64>, Micros, u64);

@@ -55,7 +55,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// A Delta log could not be read or written.
-    #[error("table {table}: {source}")]
+    #[error("table {table}: {}", without_backtrace(source))]
     Delta {
         /// The table.
         table: String,
@@ -162,6 +162,18 @@ pub enum StoreError {
         /// How often it was tried.
         attempts: u32,
     },
+}
+
+/// The Delta library appends a backtrace to some messages when the environment asks for backtraces.
+fn without_backtrace(e: &deltalake::DeltaTableError) -> String {
+    let text = e.to_string();
+    text.split("\n   0: ")
+        .next()
+        .unwrap_or_default()
+        .trim_end()
+        .trim_end_matches("stack backtrace:")
+        .trim_end()
+        .to_string()
 }
 
 /// What a method of the store gives.

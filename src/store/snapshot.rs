@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, OnceCell};
 
-use super::cut::{Cut, OpenRun, run_ids};
+use super::cut::{Batch, Cut, OpenRun, Work, run_ids};
 use super::delta::{TableVersion, Tables};
 use super::error::{Result, StoreError};
+use super::io::{Entry, Io};
+use super::layout;
 use super::live::{self, Found, Live};
 use super::merge::{self, Overlay};
 use super::sealed;
@@ -59,6 +61,13 @@ impl Snapshot {
                 if live::read(io.as_ref(), found, &mut live)?.is_none() {
                     continue 'again;
                 }
+            }
+            if let Some(problem) = lost_cut(io.as_ref(), &cut, &names)? {
+                // An operation that ends just now looks the same for a moment.
+                if Cut::newest(io.as_ref())?.n != cut.n {
+                    continue 'again;
+                }
+                return Err(problem);
             }
             live.drop_runs(&run_ids(&cut.purged_runs).into_iter().collect());
             let alive = segments.iter().filter(|f| f.alive).map(|f| f.writer.to_string()).collect();
@@ -202,6 +211,21 @@ impl Snapshot {
         }
         Ok(runs)
     }
+}
+
+/// A cut that was there and is gone: its batch is left, and segments that it absorbed as a whole are not. What they held
+/// would be missing from every answer.
+fn lost_cut(io: &dyn Io, cut: &Cut, names: &[Entry]) -> Result<Option<StoreError>> {
+    let n = cut.n + 1;
+    let Some(Batch { work: Work::Seal { segments, .. }, .. }) = Batch::read(io, n)? else { return Ok(None) };
+    for segment in segments.iter().filter(|s| s.closed) {
+        let path = segment.path()?;
+        if !names.iter().any(|entry| path.ends_with(&entry.name)) {
+            let problem = format!("is missing: operation {n} was done, and the segments that it absorbed are gone");
+            return Ok(Some(StoreError::damaged(layout::cut(n), problem)));
+        }
+    }
+    Ok(None)
 }
 
 /// The status to show of a sealed run that has not ended.
