@@ -9,7 +9,16 @@ pub fn of(e: &serde_json::Error) -> String {
     };
     let text = text.replace('`', "'");
     match place {
-        Some(column) if e.is_syntax() || e.is_eof() => format!("not JSON: {text} at column {column}"),
+        Some(column) if e.is_syntax() || e.is_eof() => {
+            // What Python writes for them by default. A line that is wrong from its start on is something else.
+            let hint = match column > 1 && (text.contains("expected value") || text.contains("out of range")) {
+                true => {
+                    r#"; NaN and infinities are the texts "NaN", "Infinity" and "-Infinity" (in params {"$float":"NaN"})"#
+                }
+                false => "",
+            };
+            format!("not JSON: {text} at column {column}{hint}")
+        }
         _ => text,
     }
 }

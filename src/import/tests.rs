@@ -179,6 +179,7 @@ async fn a_bad_line_says_what_is_wrong_and_changes_nothing() {
         ("[1]", "not JSON"),
         (r#"{"type":"run""#, "not JSON"),
         ("garbage", "not JSON"),
+        (r#"{"type":"metrics","run":"r","values":{"a":NaN}}"#, "NaN and infinities are the texts"),
     ] {
         let said = refused(&mut reader, line).await;
         if !(reason == "not JSON" && line == "[1]") {

@@ -45,3 +45,28 @@ async fn a_run_is_copied_with_its_artifacts_and_twice_changes_nothing() {
         target.seal().await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_copy_brings_a_deleted_run_back_once_and_leaves_edits_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, target) =
+        (Store::create(dir.path().join("from")).unwrap(), Store::create(dir.path().join("to")).unwrap());
+    let run = source.start_run(RunOptions::new("e").name("best").notes("theirs")).unwrap();
+    run.log_metric_at("loss", 0.5, 1).unwrap();
+    run.log_text("log", 1, "text").unwrap();
+    run.set_tag("stage", "old").unwrap();
+    run.finish(Status::Finished).unwrap();
+    source.copy_runs(&[run.id().clone()], &target).await.unwrap();
+
+    let there = target.attach(run.id().clone()).unwrap();
+    there.set_tag("stage", "prod").unwrap();
+    there.set_notes(Some("mine".into())).unwrap();
+    target.delete_run(run.id()).unwrap();
+    target.seal().await.unwrap();
+    source.copy_runs(&[run.id().clone()], &target).await.unwrap();
+
+    assert_eq!(one(&target, "SELECT count(*) FROM runs WHERE notes = 'mine' AND tags.stage = 'prod'").await, "1");
+    assert_eq!(one(&target, "SELECT count(*) FROM metrics").await, "1");
+    assert_eq!(one(&target, "SELECT count(*) FROM series").await, "1");
+    assert_eq!(one(&target, "SELECT count FROM metric_stats").await, "1");
+}

@@ -72,6 +72,14 @@ impl Tasks {
         let shown: Vec<_> = command.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
         println!("==> {step}: {program} {}", shown.join(" "));
         let begun = Instant::now();
+        // What cargo tells this program of its own package: some build scripts look at it (ring's), and with other values
+        // than in a build by hand the whole engine would be built again, here and then there.
+        let told = |name: &str| {
+            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"].iter().any(|p| name.starts_with(p))
+        };
+        for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(told)) {
+            command.env_remove(name);
+        }
         let status = command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target).status();
         match status {
             Ok(status) if status.success() => {
