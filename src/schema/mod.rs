@@ -67,10 +67,15 @@ pub trait Row: Sized {
 
     /// The columns as an Arrow schema.
     fn schema() -> SchemaRef {
-        // Nullable in the file whatever the struct says: an engine that rewrites a table may not keep the difference.
-        let fields = Self::columns().iter().map(|c| Field::new(c.name, c.data_type.clone(), true));
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+        arrow_schema(Self::columns())
     }
+}
+
+/// Columns as an Arrow schema.
+fn arrow_schema(columns: &[Column]) -> SchemaRef {
+    // Nullable in the file whatever the row struct says: an engine that rewrites a table may not keep the difference.
+    let fields = columns.iter().map(|c| Field::new(c.name, c.data_type.clone(), true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// A file whose columns are not those of its table.

@@ -124,24 +124,7 @@ impl Table {
 
     /// The Arrow schema of the fixed columns; `None` for frames.
     pub fn schema(&self) -> Option<SchemaRef> {
-        Some(match self {
-            Table::Runs => RunRow::schema(),
-            Table::Params => ParamRow::schema(),
-            Table::Metrics => MetricRow::schema(),
-            Table::MetricStats => MetricStatRow::schema(),
-            Table::Features => FeatureRow::schema(),
-            Table::DataVersions => DataVersionRow::schema(),
-            Table::Tags => TagRow::schema(),
-            Table::Artifacts => ArtifactRow::schema(),
-            Table::Packages => PackageRow::schema(),
-            Table::Environment => EnvironmentRow::schema(),
-            Table::Links => LinkRow::schema(),
-            Table::Comments => CommentRow::schema(),
-            Table::Series => SeriesRow::schema(),
-            Table::Experiments => ExperimentRow::schema(),
-            Table::MetricDefs => MetricDefRow::schema(),
-            Table::Frame(_) => return None,
-        })
+        self.columns().map(super::arrow_schema)
     }
 
     /// Whether files are filed by month; the two small tables of experiments are not.
