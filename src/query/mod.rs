@@ -15,6 +15,7 @@ mod rewrite;
 mod runs;
 mod scan;
 mod session;
+mod structs;
 
 pub use describe::{ColumnInfo, TableSummary};
 pub use error::QueryError;
