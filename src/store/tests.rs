@@ -1,6 +1,9 @@
 //! The life of a store: logged, sealed, compacted, changed, reclaimed; what it shows stays the same throughout.
 
+mod failing;
 mod interleaved;
+mod power;
+mod reopened;
 mod traps;
 
 use super::ops::GcOptions;
