@@ -2,7 +2,9 @@
 
 mod failing;
 mod interleaved;
+mod model;
 mod power;
+mod races;
 mod reopened;
 mod traps;
 
