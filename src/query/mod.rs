@@ -8,11 +8,14 @@ mod error;
 mod experiment;
 mod experiments;
 mod guard;
+mod joins;
 mod keys;
+mod names;
 mod rewrite;
 mod runs;
 mod scan;
 mod session;
+mod structs;
 
 pub use describe::{ColumnInfo, TableSummary};
 pub use error::QueryError;

@@ -129,6 +129,9 @@ impl Cut {
     }
 
     /// The newest state that is not younger than `time`.
+    ///
+    /// # Errors
+    /// [`StoreError::BeforeHistory`] when there is none: nothing was sealed then, or it was forgotten since.
     pub fn as_of(io: &dyn Io, time: Micros) -> Result<Cut> {
         let mut earliest = None;
         for n in Cut::numbers(io)?.into_iter().rev() {
@@ -136,15 +139,9 @@ impl Cut {
             if cut.time <= time {
                 return Ok(cut);
             }
-            earliest = Some(cut);
+            earliest = Some(cut.time.to_string());
         }
-        match earliest {
-            // Before the first operation the store was empty; after a cleanup nobody knows.
-            Some(cut) if cut.n > 1 => {
-                Err(StoreError::BeforeHistory { time: time.to_string(), earliest: cut.time.to_string() })
-            }
-            _ => Ok(Cut::empty()),
-        }
+        Err(StoreError::BeforeHistory { time: time.to_string(), earliest })
     }
 
     /// Makes this the newest state; `false` when another process was first.
