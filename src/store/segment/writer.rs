@@ -328,6 +328,10 @@ impl Shared {
             return Ok(());
         }
         state.homeless = true;
+        if !self.setup.io.list("")?.iter().any(|entry| entry.name == layout::LIVE) {
+            // Somebody removed the whole store; it is not for a writer to make it again.
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the folder of the store is gone"));
+        }
         let writer = state.writer.expect("a segment has a writer");
         // Where nothing is known of it the answer is 0: the file was removed by hand, and all of it is logged again.
         let covered = (self.setup.absorbed)(writer, segment.number)?.unwrap_or(u64::MAX);

@@ -280,6 +280,19 @@ fn a_segment_that_was_taken_away_is_healed_without_loss_or_doubling() {
 }
 
 #[test]
+fn a_store_that_was_removed_is_not_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("s");
+    let writer = writer(&root);
+    log(&writer, 0..3);
+    std::fs::remove_dir_all(&root).unwrap();
+    writer.flush().unwrap_err();
+    assert!(!writer.log(&record(3), Durability::Buffered).unwrap(), "it would go nowhere");
+    drop(writer);
+    assert!(!root.exists());
+}
+
+#[test]
 fn a_full_segment_is_followed_by_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let options = WriterOptions { segment_bytes: 500, ..WriterOptions::default() };
