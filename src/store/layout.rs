@@ -62,9 +62,14 @@ pub fn table(table: &Table) -> String {
     }
 }
 
+/// The folder of a table's log.
+pub fn log(table: &Table) -> String {
+    format!("{}/_delta_log", self::table(table))
+}
+
 /// The file of one commit of a table.
 pub fn commit(table: &Table, version: u64) -> String {
-    format!("{}/_delta_log/{version:020}.json", self::table(table))
+    format!("{}/{version:020}.json", log(table))
 }
 
 /// The version in the name of a commit's file.

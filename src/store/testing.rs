@@ -1,5 +1,7 @@
 //! What the store's tests share: a store that holds one of everything, and all its rows as text.
 
+pub mod disk;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -261,6 +263,9 @@ impl Io for HookedIo {
     }
     fn rename(&self, from: &str, to: &str) -> std::io::Result<()> {
         hooked(&self.hook, "rename", to, || self.inner.rename(from, to))
+    }
+    fn sync(&self, path: &str) -> std::io::Result<()> {
+        hooked(&self.hook, "sync", path, || self.inner.sync(path))
     }
     fn remove(&self, path: &str) -> std::io::Result<()> {
         hooked(&self.hook, "remove", path, || self.inner.remove(path))

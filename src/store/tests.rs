@@ -1,6 +1,11 @@
 //! The life of a store: logged, sealed, compacted, changed, reclaimed; what it shows stays the same throughout.
 
+mod failing;
 mod interleaved;
+mod model;
+mod power;
+mod races;
+mod reopened;
 mod traps;
 
 use std::sync::Arc;

@@ -1,6 +1,7 @@
-//! The project's own tasks: `cargo xtask test`, `bench` and `docs`. Standard library only, so that it builds in a second.
+//! The project's own tasks: `cargo xtask test`, `crash`, `bench` and `docs`. Standard library only, so that it builds in a second.
 
 mod bench;
+mod crash;
 mod python;
 mod step;
 
@@ -13,6 +14,8 @@ Usage: cargo xtask <TASK>
 
 Tasks:
   test    formatting, lints, all tests and doc tests, the comparison with other engines, the scale test
+  crash   more of the crash tests: `--rounds N` processes are killed (default: 2000), power is cut in more lives of a store,
+          every call to the disk fails once, and the model gets all its processes
   bench   runs the benchmarks and prints their figures (arguments after it go to criterion)
   docs    writes the generated parts of docs/ again
 
@@ -34,6 +37,13 @@ fn main() -> ExitCode {
     };
     let done = match task.as_str() {
         "test" => test(&tasks),
+        "crash" => match crash::rounds(&rest) {
+            Ok(rounds) => crash::run(&tasks, rounds),
+            Err(e) => {
+                eprintln!("error: {e}\n\n{HELP}");
+                return ExitCode::from(2);
+            }
+        },
         "bench" => bench::run(&tasks, &rest),
         "docs" => docs(&tasks),
         "" | "help" | "-h" | "--help" => {

@@ -46,7 +46,7 @@ pub async fn gc(tables: &Tables, options: GcOptions) -> Result<GcReport> {
     seal::seal(tables).await?;
     report.runs = purge::purge(tables).await?;
     let io = tables.io.as_ref();
-    let newest = Cut::newest(io)?;
+    let newest = super::durable_cut(io)?;
     purge::remove_artifacts(tables, &newest)?;
 
     // A reader may still be at the state that was the newest when the retention began, so that one stays too.

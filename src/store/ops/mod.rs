@@ -6,6 +6,10 @@
 //! 4. what it made superfluous is removed.
 //!
 //! Whoever finds a batch without its cut finishes it first. A lock saves work; nothing rests on it.
+//!
+//! What another process made may be seen before it is durable, and its maker may be dead by then. So whatever a step
+//! builds on is synced before the step does something that survives: the segments before the batch that names them, a
+//! batch before a table gets its number, a commit before the cut that names it, a cut before what it made superfluous goes.
 
 mod compact;
 mod gc;
@@ -18,6 +22,7 @@ use std::collections::BTreeMap;
 use super::cut::{Batch, Cut, FORMAT, Work};
 use super::delta::Tables;
 use super::error::{Result, StoreError};
+use super::io::Io;
 use super::layout;
 use crate::model::{Micros, Status};
 use crate::schema::Table;
@@ -35,11 +40,24 @@ const ATTEMPTS: u32 = 1000;
 
 /// Finishes the operation that some process began and did not end; `true` when there was one.
 pub async fn finish_begun(tables: &Tables) -> Result<bool> {
-    let cut = Cut::newest(tables.io.as_ref())?;
-    match Batch::read(tables.io.as_ref(), cut.n + 1)? {
-        Some(batch) => apply(tables, &cut, &batch).await.map(|_| true),
+    let io = tables.io.as_ref();
+    let cut = durable_cut(io)?;
+    match Batch::read(io, cut.n + 1)? {
+        Some(batch) => {
+            io.sync(layout::LIVE).map_err(StoreError::io(layout::LIVE))?;
+            apply(tables, &cut, &batch).await.map(|_| true)
+        }
         None => Ok(false),
     }
+}
+
+/// The newest cut, which no power cut can take from now on.
+fn durable_cut(io: &dyn Io) -> Result<Cut> {
+    let cut = Cut::newest(io)?;
+    if cut.n > 0 {
+        io.sync(layout::CUTS).map_err(StoreError::io(layout::CUTS))?;
+    }
+    Ok(cut)
 }
 
 /// Claims the next number for the work that `plan` makes of the newest cut, and does it. `None`: there is nothing to do.
@@ -52,7 +70,7 @@ where
         if finish_begun(tables).await? {
             continue;
         }
-        let cut = Cut::newest(io)?;
+        let cut = durable_cut(io)?;
         let Some(work) = plan(&cut).await? else { return Ok(None) };
         let time = Micros::now().max(Micros(cut.time.0 + 1));
         let batch = Batch { format: FORMAT, n: cut.n + 1, time, work };
@@ -123,6 +141,9 @@ async fn versions_after(tables: &Tables, cut: &Cut, touched: &[Table]) -> Result
     let mut versions = cut.tables.clone();
     for table in touched {
         if let Some(version) = tables.open(table, None).await? {
+            if cut.tables.get(&table.to_string()) != Some(&version.version) {
+                tables.sync_log(table)?;
+            }
             versions.insert(table.to_string(), version.version);
         }
     }

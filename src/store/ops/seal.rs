@@ -108,6 +108,13 @@ fn plan(tables: &Tables, cut: &Cut) -> Result<Plan> {
         if to == found.from && !closed {
             continue;
         }
+        if to > found.from {
+            // Its writer syncs it at its own time, or never if it is dead; what the batch names must not vanish.
+            match io.sync(&found.path) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                other => other.map_err(StoreError::io(&found.path))?,
+            }
+        }
         records += scan.records;
         bytes += to - found.from;
         segments.push(BatchSegment {
