@@ -42,7 +42,7 @@ pub use model::{
     Status, Step,
 };
 pub use query::{ColumnInfo, DIALECT, Query, QueryError, Session, SessionOptions, TableSummary, within};
-pub use store::ops::{CompactReport, GcOptions, GcReport, SealReport};
+pub use store::ops::{CompactReport, GcOptions, GcReport, SMALL_FILES, SealReport};
 pub use store::{
     ArtifactReader, CopyReport, Durability, Finding, LiveInfo, Metrics, Result as StoreResult, Run, RunOptions, Store,
     StoreError, StoreInfo, TableInfo, VerifyReport, WriteFailure, WriterOptions, io,

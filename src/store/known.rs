@@ -24,9 +24,7 @@ impl Snapshot {
                 sealed::file_runs(snapshot, &table, file).await?.iter().for_each(|run| each(run, true));
             }
         }
-        for run in &snapshot.cut().purged_runs {
-            each(&RunId::parse(run)?, false);
-        }
+        snapshot.cut().purged_runs(snapshot.tables().io.as_ref())?.iter().for_each(|run| each(run, false));
         Ok(())
     }
 
