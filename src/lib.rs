@@ -48,14 +48,8 @@ pub use store::{
     StoreError, StoreInfo, TableInfo, VerifyReport, WriteFailure, WriterOptions, io,
 };
 
-/// Entry points of the fuzz targets, not for anybody else.
 #[doc(hidden)]
-pub mod fuzzing {
-    /// Reads bytes as a segment.
-    pub fn scan_segment(bytes: &[u8]) -> u64 {
-        crate::store::segment::scan(bytes, 0, |_| ()).records
-    }
-}
+pub mod fuzzing;
 
 /// The version of this crate.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

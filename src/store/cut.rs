@@ -398,6 +398,11 @@ fn read_json<T: for<'a> Deserialize<'a>>(io: &dyn Io, path: &str) -> Result<T> {
     parse_json(path, &io.read(path).map_err(StoreError::io(path))?)
 }
 
+/// Whether bytes are a cut, and whether they are a batch.
+pub fn parse_any(bytes: &[u8]) -> [bool; 2] {
+    [parse_json::<Cut>("bytes", bytes).is_ok(), parse_json::<Batch>("bytes", bytes).is_ok()]
+}
+
 fn parse_json<T: for<'a> Deserialize<'a>>(path: &str, bytes: &[u8]) -> Result<T> {
     #[derive(Deserialize)]
     struct Format {

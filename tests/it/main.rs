@@ -5,6 +5,7 @@ mod copies;
 mod crash;
 mod deletes;
 mod docs;
+mod hostile;
 mod log_and_ask;
 mod phases;
 mod processes;
