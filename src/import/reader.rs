@@ -188,10 +188,11 @@ impl LineReader {
         let bad = |reason: String| FeedError::Line(LineError { line: number, reason });
         let Line { run, act } = line;
         let Some(id) = run else {
-            if let Act::Goal(goal) = act
-                && !self.options.check_only
-            {
-                self.store.declare_goal(goal)?;
+            match act {
+                _ if self.options.check_only => {}
+                Act::Goal(goal) => self.store.declare_goal(goal)?,
+                Act::Experiment(edit) => self.store.edit_experiment(edit)?,
+                _ => {}
             }
             return Ok(Applied::Logged);
         };
@@ -327,7 +328,7 @@ impl LineReader {
             }
             Act::Artifact { path, content: Content::Bytes(bytes) } => run.log_artifact_bytes(&path, &bytes).map(|_| ()),
             Act::Finish { status, end_time, error } => run.end(status, end_time, error),
-            Act::Run(_) | Act::Goal(_) | Act::Delete | Act::Restore => Ok(()),
+            Act::Run(_) | Act::Goal(_) | Act::Experiment(_) | Act::Delete | Act::Restore => Ok(()),
         }
     }
 }

@@ -480,6 +480,13 @@ impl ExperimentState {
         }
     }
 
+    /// Shows it again, if it is deleted, since a run begins in it.
+    pub fn restore_by_use(&mut self, version: Version) {
+        if self.is_deleted() {
+            Slot::put(&mut self.deleted, version, false);
+        }
+    }
+
     /// Its present name.
     pub fn name(&self) -> &str {
         &self.name.value

@@ -149,6 +149,7 @@ pub struct NamedKeys {
     /// Whether `runs` shows them as structs; else each is a column `params.lr` of its own.
     pub as_structs: bool,
     keys: BTreeSet<(Group, String)>,
+    whole: BTreeSet<Group>,
 }
 
 impl NamedKeys {
@@ -159,7 +160,13 @@ impl NamedKeys {
 
     /// Adds all keys of a group.
     pub fn add_all(&mut self, group: Group, counts: &KeyCounts) {
+        self.whole.insert(group);
         self.keys.extend(group.keys(counts).into_iter().map(|key| (group, key.to_string())));
+    }
+
+    /// Whether all keys of a group are wanted.
+    pub fn is_whole(&self, group: Group) -> bool {
+        self.whole.contains(&group)
     }
 
     /// The keys of a group.

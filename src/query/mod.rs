@@ -8,12 +8,15 @@ mod error;
 mod experiment;
 mod experiments;
 mod guard;
+mod joins;
 mod keys;
+mod names;
 mod rewrite;
 mod runs;
 mod scan;
 mod session;
 mod stop;
+mod structs;
 
 pub use describe::{ColumnInfo, TableSummary};
 pub use error::QueryError;

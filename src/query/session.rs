@@ -23,7 +23,8 @@ use super::error::QueryError;
 use super::experiment::PruneByExperiment;
 use super::keys::NamedKeys;
 use super::stop::{Stop, StopJoins};
-use super::{experiments, guard, rewrite, runs, scan};
+use super::structs::LeafOfWhole;
+use super::{experiments, guard, joins, names, rewrite, runs, scan};
 use crate::error::Result;
 use crate::model::{Micros, RunId};
 use crate::schema::{MetricDefRow, Row, Table};
@@ -142,6 +143,7 @@ impl Session {
         let mut rules = Optimizer::new().rules;
         let after = rules.iter().position(|rule| rule.name() == "push_down_filter").map_or(0, |i| i + 1);
         rules.insert(after, Arc::new(PruneByExperiment));
+        rules.insert(after, Arc::new(LeafOfWhole));
         let stop = Stop::default();
         let mut physical_rules = PhysicalOptimizer::new().rules;
         physical_rules.push(Arc::new(StopJoins(Arc::clone(&stop))));
@@ -178,6 +180,8 @@ impl Session {
         if matches!(&statement, Statement::Statement(sql) if matches!(sql.as_ref(), Sql::ShowTables { .. })) {
             return self.show(describe::tables_batch(self.tables()));
         }
+        names::as_written(&mut statement);
+        joins::spread_using(&mut statement);
         let snapshot = &self.snapshot;
         let mut named = NamedKeys::default();
         let mut notes = Vec::new();
@@ -189,6 +193,7 @@ impl Session {
         } else {
             snapshot.overlay_of_long_tables().await?
         };
+        names::tell_apart(&mut statement);
         let context = self.context(&statement, overlay, &named).await?;
         let plan = context.state().statement_to_plan(statement).await;
         let plan = plan.map_err(|e| self.explain(e))?;

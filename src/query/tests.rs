@@ -2,7 +2,7 @@ use arrow::util::pretty::pretty_format_batches;
 
 use super::*;
 use crate::model::{Goal, ParamValue, Status};
-use crate::store::{Run, RunOptions};
+use crate::store::{Metrics, Run, RunOptions};
 
 struct Fixture {
     _dir: tempfile::TempDir,
@@ -109,11 +109,11 @@ async fn tables_join_and_structs_pass_through_subqueries() {
     +------------+--------+------------+-----------+
     | churn      | 5      | 5          | 5         |
     +------------+--------+------------+-----------+
-    +--------------+---+-----------------------+
-    | params.model | n | max(runs.metrics.AUC) |
-    +--------------+---+-----------------------+
-    | gbm          | 5 | 0.99                  |
-    +--------------+---+-----------------------+
+    +--------------+---+------------------+
+    | params.model | n | max(metrics.AUC) |
+    +--------------+---+------------------+
+    | gbm          | 5 | 0.99             |
+    +--------------+---+------------------+
     +--------------+
     | params.model |
     +--------------+
@@ -232,4 +232,100 @@ async fn select_star_shows_structs_and_describe_shows_keys() {
     | metric_defs   | one row per experiment and metric with a declared goal              |
     +---------------+---------------------------------------------------------------------+
     "#);
+}
+
+#[tokio::test]
+async fn runs_named_by_their_ids_are_looked_for_in_their_experiments_and_months_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path()).unwrap();
+    // Ids of all experiments lie between each other, so that only the experiment tells their pages apart.
+    for n in 0..12 {
+        let start = Micros(1_790_000_000_000_000 + n % 2 * 40 * 24 * 3600 * 1_000_000);
+        let options = RunOptions::new(format!("e{}", n % 4)).id(RunId::parse(&format!("r{n:02}")).unwrap());
+        let run = store.start_run(options.start_time(start)).unwrap();
+        run.log_metric_at("loss", n as f64, 1).unwrap();
+        if n != 7 {
+            run.end(Status::Finished, None, None).unwrap();
+        }
+    }
+    store.flush().unwrap();
+    store.seal().await.unwrap();
+    let id_of = |name: &str| crate::model::ExperimentId::derive(name, 0).to_string();
+    let plan = async |condition: &str| {
+        let plan = ask(&store, &format!("EXPLAIN SELECT value FROM metrics WHERE {condition}")).await;
+        let experiments: Vec<_> = (0..4).filter(|n| plan.contains(&id_of(&format!("e{n}")))).collect();
+        (experiments, plan.matches("month=2026-09").count() > 0, plan.matches("month=2026-10").count() > 0)
+    };
+    assert_eq!(plan("run_id = 'r02'").await, (vec![2], true, false));
+    assert_eq!(plan("'r03' = run_id AND key = 'loss'").await, (vec![3], false, true));
+    assert_eq!(plan("run_id IN ('r02', 'r03', 'r06')").await, (vec![2, 3], true, true));
+    // One that has not ended lies elsewhere in `runs`, and in the same place in `metrics`.
+    assert_eq!(plan("run_id = 'r07'").await, (vec![3], false, true));
+    // Nobody knows where these lie, or they say nothing.
+    for condition in ["run_id = 'r99'", "run_id IN ('r01', 'r99')", "run_id <> 'r01'", "run_id > 'r01'"] {
+        assert_eq!(plan(condition).await, (vec![], true, true), "{condition}");
+    }
+    let values = |condition: &str| format!("SELECT value FROM metrics WHERE {condition} ORDER BY value");
+    for (condition, expected) in [
+        ("run_id = 'r02'", "2.0"),
+        ("run_id = 'r07'", "7.0"),
+        ("run_id IN ('r02', 'r03', 'r06')", "2.0 3.0 6.0"),
+        ("run_id IN ('r01', 'r99') OR value = 11", "1.0 11.0"),
+        ("run_id = 'r99'", ""),
+    ] {
+        let shown = ask(&store, &values(condition)).await;
+        let found: Vec<_> = shown.split(|c: char| !c.is_ascii_digit() && c != '.').filter(|w| !w.is_empty()).collect();
+        assert_eq!(found.join(" "), expected, "{condition}");
+    }
+}
+
+#[tokio::test]
+async fn whole_structs_of_many_keys_cost_one_pass_and_conditions_on_a_key_reach_the_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path()).unwrap();
+    for n in 0..3 {
+        let run = run(&store, &format!("r{n}"));
+        run.log_params((0..3_000).map(|key| (format!("p{key}"), key * n))).unwrap();
+        run.log_metrics((0..3_000).fold(Metrics::new(), |m, key| m.value(format!("m{key}"), n as f64))).unwrap();
+        run.end(Status::Finished, None, None).unwrap();
+    }
+    store.set_goal("churn", "m7", Goal::Max).unwrap();
+    store.flush().unwrap();
+    store.seal().await.unwrap();
+    let begun = std::time::Instant::now();
+    let shown = ask(&store, "SELECT count(*) FROM (SELECT * FROM runs) WHERE params.p5 > 0 AND best.m7 >= 1").await;
+    assert!(shown.contains("| 2        |"), "{shown}");
+    let session = store.session().await.unwrap();
+    let rows = session.sql("SELECT * FROM runs WHERE params.p5 = 10").await.unwrap().collect().await.unwrap();
+    assert_eq!(rows.iter().map(|b| b.num_rows()).sum::<usize>(), 1);
+    let params = rows[0].column_by_name("params").unwrap().as_struct();
+    assert_eq!(params.num_columns(), 3_000);
+    let p7 = params.column_by_name("p7").unwrap();
+    assert_eq!(p7.as_primitive::<arrow::datatypes::Int64Type>().value(0), 14);
+    // Put together leaf by leaf this took minutes.
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    let plan = ask(&store, "EXPLAIN SELECT * FROM runs WHERE params.p5 = 10").await;
+    assert!(plan.contains("predicate=") && plan.contains("get_field(params_num"), "{plan}");
+}
+
+#[tokio::test]
+async fn groups_without_keys_are_there_and_keys_meet_only_constants_of_their_type() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path()).unwrap();
+    run(&store, "young").log_params([("lr", ParamValue::from(0.1)), ("mix", "a".into())]).unwrap();
+    let shown = ask(&store, "SELECT name, tags, best FROM runs").await;
+    assert!(shown.contains("| young |      |      |"), "{shown}");
+    let errors = [
+        ("params.mix < 2", "error: 'params.mix' is text and is compared with 2"),
+        ("-2 = params.mix", "error: 'params.mix' is text and is compared with -2"),
+        ("params.lr = 'auto'", "error: 'params.lr' is double and is compared with 'auto'"),
+        ("params.lr IN (1, 'x')", "error: 'params.lr' is double and is compared with 'x'"),
+    ];
+    for (condition, error) in errors {
+        assert_eq!(ask(&store, &format!("SELECT name FROM runs WHERE {condition}")).await, error);
+    }
+    for condition in ["params.lr = '0.1'", "params.mix > '2'", "params_num.mix IS NULL OR params_num.mix < 2"] {
+        let shown = ask(&store, &format!("SELECT name FROM runs WHERE {condition}")).await;
+        assert!(shown.contains("young"), "{condition}: {shown}");
+    }
 }

@@ -152,8 +152,11 @@ impl Cut {
     }
 
     /// The newest state that is not younger than `time`.
+    ///
+    /// # Errors
+    /// [`StoreError::BeforeHistory`] when there is none: nothing was sealed then, or it was forgotten since.
     pub fn as_of(io: &dyn Io, time: Micros) -> Result<Cut> {
-        let mut earliest: Option<Cut> = None;
+        let mut earliest = None;
         // A state that cannot be read and may be the one asked for.
         let mut unsure: Option<StoreError> = None;
         let numbers = Cut::numbers(io)?;
@@ -163,7 +166,7 @@ impl Cut {
                 Ok(cut) if cut.time <= time => return unsure.map_or(Ok(cut), Err),
                 Ok(cut) => {
                     unsure = None;
-                    earliest = Some(cut);
+                    earliest = Some(cut.time.to_string());
                 }
                 // A cleanup has come past.
                 Err(e) if e.is_not_found() && Cut::numbers(io)?.first().is_none_or(|first| n < *first) => break,
@@ -179,13 +182,7 @@ impl Cut {
         if let Some(e) = unsure {
             return Err(e);
         }
-        match earliest {
-            // Before the first operation the store was empty; after a cleanup nobody knows.
-            Some(cut) if cut.n > 1 => {
-                Err(StoreError::BeforeHistory { time: time.to_string(), earliest: cut.time.to_string() })
-            }
-            _ => Ok(Cut::empty()),
-        }
+        Err(StoreError::BeforeHistory { time: time.to_string(), earliest })
     }
 
     /// Makes this the newest state; `false` when another process was first.

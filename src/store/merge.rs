@@ -114,6 +114,8 @@ pub fn experiments(
         let state = all.entry(id.to_string()).or_insert_with(|| ExperimentState::new(id.clone(), name, version.time));
         match event {
             Event::Start(run, _) => {
+                // Nobody deleted a run that did not exist yet.
+                state.restore_by_use(version);
                 started.insert(run.clone(), id);
             }
             Event::Edit(edit) => state.apply(version, edit.clone()),

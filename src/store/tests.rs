@@ -4,6 +4,10 @@ mod interleaved;
 mod long_life;
 mod traps;
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+
 use super::ops::GcOptions;
 use super::testing::{dump, log_everything, new_store};
 use super::*;
@@ -254,4 +258,53 @@ async fn an_operation_that_ended_just_before_its_cut_is_ended_by_the_next() {
     store.seal().await.unwrap();
     assert_eq!(std::fs::read(&cut).unwrap(), bytes, "whoever ends it ends it the same way");
     assert_same(&before, &dump(&store).await, "ending the operation");
+}
+
+#[tokio::test]
+async fn names_of_files_and_columns_of_tables_need_not_fit_each_other() {
+    let (_dir, store) = new_store();
+    let run = store.start_run(RunOptions::new("e")).unwrap();
+    // A file under the name of a folder, and a folder under that of a file.
+    let mut logged = Vec::new();
+    for path in ["a", "a/b", "c/d", "c", "a/b/c"] {
+        logged.push(run.log_artifact_bytes(path, path.as_bytes()).unwrap());
+    }
+    for entry in &logged {
+        let mut content = String::new();
+        std::io::Read::read_to_string(&mut store.open_artifact(&entry.uri).unwrap(), &mut content).unwrap();
+        assert_eq!(content, entry.path);
+    }
+    // Delta folds the case of all letters.
+    for (name, value) in [("É", 1), ("é", 2)] {
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![value]));
+        run.log_table("t", &RecordBatch::try_from_iter([(name, column)]).unwrap()).unwrap();
+        store.seal().await.unwrap();
+    }
+    run.finish(Status::Finished).unwrap();
+    store.seal().await.unwrap();
+    store.compact(2).await.unwrap();
+    assert_eq!(dump(&store).await["frames.t"].len(), 2);
+    assert_eq!(store.verify(false).await.unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn a_run_that_begins_in_a_deleted_experiment_brings_it_back() {
+    let (_dir, store) = new_store();
+    let old = store.start_run(RunOptions::new("e").name("old")).unwrap();
+    old.finish(Status::Finished).unwrap();
+    for sealed in [false, true] {
+        store.delete_experiment("e").unwrap();
+        old.set_tag("late", "1").unwrap();
+        if sealed {
+            store.seal().await.unwrap();
+        }
+        assert!(!dump(&store).await.contains_key("runs"), "an edit of a run brings nothing back");
+        store.start_run(RunOptions::new("e").name("new")).unwrap().finish(Status::Finished).unwrap();
+        let shown = dump(&store).await;
+        assert_eq!(shown["runs"].len(), if sealed { 3 } else { 2 });
+        store.seal().await.unwrap();
+        assert_eq!(dump(&store).await, shown);
+    }
+    store.gc(GcOptions::default()).await.unwrap();
+    assert_eq!(dump(&store).await["runs"].len(), 3);
 }

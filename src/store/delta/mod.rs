@@ -11,5 +11,5 @@ mod version;
 
 pub use commit::Change;
 pub use file::{DataFile, NewFile, write_file};
-pub use scan::{FilesTable, register_files};
+pub use scan::{FilesTable, Place, Places, register_files};
 pub use version::{APP_ID, TableVersion, Tables};
