@@ -251,7 +251,7 @@ pub(super) struct FeatureItem {
 }
 
 /// Reads a line; the error says what is wrong with it.
-pub(super) fn parse(text: &str) -> Result<Line, String> {
+pub(crate) fn parse(text: &str) -> Result<Line, String> {
     let head: Head<'_> = read(text)?;
     let Some(kind) = head.kind else { return Err("missing field 'type'".to_string()) };
     let line = |run: RunId, act: Act| Ok(Line { run: Some(run), act });

@@ -70,6 +70,8 @@ pub struct Found {
     pub len: u64,
     /// Whether its writer is alive.
     pub alive: bool,
+    /// Sequence of the record after the last one that was read; `None` before it is read.
+    pub next_sequence: Option<u64>,
     /// What stopped the reading, other than a torn tail.
     pub damage: Option<Damage>,
 }
@@ -161,7 +163,7 @@ pub fn find(io: &dyn Io, cut: &Cut, names: &[Entry]) -> Result<Vec<Found>> {
         let alive = is_alive(io, &path, entry.stat.modified)?;
         // One that is sealed as a whole is listed too, with nothing in it: it may be waiting to be removed.
         let from = cut.live_from(writer, number).unwrap_or(u64::MAX);
-        found.push(Found { writer, number, path, from, end: from, len, alive, damage: None });
+        found.push(Found { writer, number, path, from, end: from, len, alive, next_sequence: None, damage: None });
     }
     Ok(found)
 }
@@ -204,6 +206,40 @@ pub fn read(io: &dyn Io, found: &mut Found, live: &mut Live) -> Result<Option<()
     let scan = segment::scan(&bytes, found.from, |record| live.add(record));
     found.len = bytes.len() as u64;
     found.end = scan.end.max(found.from);
+    found.next_sequence = Some(scan.next_sequence);
     found.damage = scan.damage;
     Ok(Some(()))
+}
+
+/// What is lost between a live segment and the next one of its writer: the file that lacks it, and what is wrong.
+///
+/// Losses that a repair has dealt with are known, and not told of again.
+pub fn lost_between(io: &dyn Io, segment: &Found, next: &Found) -> Result<Option<(String, Damage)>> {
+    let Some(sequence) = segment.next_sequence.filter(|_| segment.writer == next.writer && segment.damage.is_none())
+    else {
+        return Ok(None);
+    };
+    let first = match segment::read_header(io, &next.path) {
+        Ok(Ok((header, _))) => header.first_sequence,
+        // What is wrong with that one is told of there.
+        Ok(Err(_)) => return Ok(None),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(StoreError::io(&next.path)(e)),
+    };
+    if first <= sequence {
+        return Ok(None);
+    }
+    let is_missing = next.number > segment.number + 1;
+    let number = if is_missing { segment.number + 1 } else { segment.number };
+    let path = layout::segment(segment.writer, number);
+    let set_aside = io.list(layout::DAMAGED).map_err(StoreError::io(layout::DAMAGED))?;
+    if set_aside.iter().any(|e| layout::is_copy_of(&e.name, &path)) {
+        return Ok(None);
+    }
+    let lost = first - sequence;
+    let (offset, problem) = match is_missing {
+        true => (0, format!("the file is missing, and with it {lost} records")),
+        false => (segment.end, format!("{lost} records before the next segment of its writer are missing")),
+    };
+    Ok(Some((path, Damage { offset, intact: sequence, problem, newer: false })))
 }

@@ -48,6 +48,14 @@ pub fn hidden(state: &RunState, open: bool) -> Vec<u8> {
     postcard::to_allocvec(&hidden).expect("plain data is postcard")
 }
 
+/// Who wrote to a run that has not ended; `None` when the hidden column is not that of one.
+pub fn open_writers(hidden: &[u8]) -> Option<Vec<WriterId>> {
+    match postcard::from_bytes(hidden) {
+        Ok(Hidden::Open(state)) => Some(state.writers().collect()),
+        _ => None,
+    }
+}
+
 /// The states of those of these runs that are sealed.
 pub async fn states(snapshot: &Snapshot, runs: &BTreeSet<RunId>) -> Result<HashMap<RunId, RunState>> {
     let mut states = HashMap::new();

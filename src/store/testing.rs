@@ -78,6 +78,22 @@ pub async fn dump_of(snapshot: &Snapshot) -> Dump {
     dump
 }
 
+/// Each row as text, sorted.
+pub fn lines_of(batches: &[RecordBatch]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for batch in batches {
+        for i in 0..batch.num_rows() {
+            let mut cells = BTreeMap::new();
+            for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+                cell(&mut cells, field.name(), column, i);
+            }
+            lines.push(cells.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "));
+        }
+    }
+    lines.sort();
+    lines
+}
+
 /// Run, experiment and text of each row.
 pub fn lines(batch: &RecordBatch) -> Vec<(String, String, String)> {
     let text = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>().clone();

@@ -6,6 +6,7 @@ mod crash;
 mod deletes;
 mod disk_full;
 mod docs;
+mod hostile;
 mod killed;
 mod log_and_ask;
 mod phases;

@@ -12,4 +12,4 @@ mod version;
 pub use commit::Change;
 pub use file::{DataFile, NewFile, write_file};
 pub use scan::{FilesTable, Place, Places, register_files};
-pub use version::{TableVersion, Tables};
+pub use version::{APP_ID, TableVersion, Tables};

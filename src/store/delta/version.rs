@@ -16,7 +16,7 @@ use crate::store::layout;
 use crate::store::object::IoObjectStore;
 
 /// Application id of our transactions: the number of the operation that made a commit.
-pub(super) const APP_ID: &str = "runlake";
+pub const APP_ID: &str = "runlake";
 
 /// The Delta tables of a store.
 #[derive(Debug, Clone)]

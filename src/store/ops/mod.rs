@@ -13,9 +13,12 @@
 
 mod compact;
 mod gc;
+mod mend;
 mod purge;
 mod rows;
 mod seal;
+mod small;
+mod upkeep;
 
 use std::collections::BTreeMap;
 
@@ -24,14 +27,17 @@ use super::delta::Tables;
 use super::error::{Result, StoreError};
 use super::io::Io;
 use super::layout;
+use super::snapshot::is_beyond;
 use crate::model::{Micros, Status};
 use crate::schema::Table;
 
-pub use compact::{CompactReport, SMALL_FILES, compact, small_files};
+pub use compact::{CompactReport, Join, SMALL_FILES, compact, joins};
 pub use gc::{GcOptions, GcReport, gc};
-pub(crate) use rows::decode_file;
-pub(crate) use seal::goal_row;
+pub(crate) use mend::again;
+pub(crate) use rows::{decode_batches, decode_file};
 pub use seal::{SealReport, seal};
+pub(crate) use small::goal_row;
+pub use upkeep::{Upkeep, upkeep};
 
 /// Commits of a table between two Delta checkpoints.
 const CHECKPOINT_EVERY: u64 = 25;
@@ -72,6 +78,11 @@ where
         }
         let cut = durable_cut(io)?;
         let Some(work) = plan(&cut).await? else { return Ok(None) };
+        // Tables would take the new operation for the one of that number that they hold, and skip it.
+        if is_beyond(io, &cut)? && Batch::read(io, cut.n + 1)?.is_none() && Cut::newest(io)?.n == cut.n {
+            let problem = "is missing, and so is its batch: table runs holds that operation already";
+            return Err(StoreError::damaged(layout::cut(cut.n + 1), problem));
+        }
         let time = Micros::now().max(Micros(cut.time.0 + 1));
         let batch = Batch { format: FORMAT, n: cut.n + 1, time, work };
         if !batch.create(io)? {
@@ -163,7 +174,7 @@ async fn checkpoint(tables: &Tables, before: &Cut, after: &Cut) {
 }
 
 /// Tables of frames on disk, sealed or not.
-fn frames_on_disk(tables: &Tables) -> Result<Vec<Table>> {
+pub(crate) fn frames_on_disk(tables: &Tables) -> Result<Vec<Table>> {
     let entries = tables.io.list(layout::FRAMES).map_err(StoreError::io(layout::FRAMES))?;
     Ok(entries.iter().filter(|e| e.is_dir).filter_map(|e| layout::frame_of(&e.name)).collect())
 }

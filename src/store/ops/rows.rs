@@ -246,14 +246,32 @@ pub fn read_file(tables: &Tables, version: &TableVersion, file: &DataFile) -> Re
 
 /// All rows in the bytes of a Parquet file; `path` names it in errors.
 pub fn decode_file(path: &str, bytes: bytes::Bytes) -> Result<RecordBatch> {
-    let read = || -> parquet::errors::Result<RecordBatch> {
-        let builder = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes)?;
-        let schema = Arc::clone(builder.schema());
-        let batches = builder.with_batch_size(64 * 1024).build()?.collect::<Result<Vec<_>, _>>()?;
-        Ok(concat_batches(&schema, &batches)?)
-    };
-    let rows = read().map_err(StoreError::parquet(path))?;
-    plain(&rows).map_err(StoreError::arrow(path))
+    let (schema, batches) = decode_batches(path, bytes, None)?;
+    let batches = batches.collect::<Result<Vec<_>>>()?;
+    concat_batches(&schema, &batches).map_err(StoreError::arrow(path))
+}
+
+/// The rows in the bytes of a Parquet file batch by batch, and their schema; with all columns or one.
+pub fn decode_batches(
+    path: &str,
+    bytes: bytes::Bytes,
+    column: Option<&str>,
+) -> Result<(arrow::datatypes::SchemaRef, impl Iterator<Item = Result<RecordBatch>> + use<>)> {
+    let path = path.to_string();
+    let mut builder = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes)
+        .map_err(StoreError::parquet(path.clone()))?;
+    if let Some(column) = column {
+        let mask = parquet::arrow::ProjectionMask::columns(builder.parquet_schema(), [column]);
+        builder = builder.with_projection(mask);
+    }
+    let reader = builder.with_batch_size(64 * 1024).build().map_err(StoreError::parquet(path.clone()))?;
+    let empty = RecordBatch::new_empty(arrow::array::RecordBatchReader::schema(&reader));
+    let schema = plain(&empty).map_err(StoreError::arrow(&path))?.schema();
+    let batches = reader.map(move |rows| {
+        let rows = rows.map_err(|e| StoreError::parquet(path.clone())(e.into()))?;
+        plain(&rows).map_err(StoreError::arrow(&path))
+    });
+    Ok((schema, batches))
 }
 
 /// Rows with the string types of our own files.

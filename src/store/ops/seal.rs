@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::{self, Placed};
-use super::{Tables, frames_on_disk, is_settled, next_cut, versions_after};
+use super::{CompactReport, Tables, frames_on_disk, is_settled, next_cut, small, versions_after};
 use crate::model::{ExperimentState, Micros, Month, RunId, Status};
-use crate::schema::{ExperimentRow, MetricDefRow, Row, RunTables, Table};
-use crate::store::cut::{Batch, BatchSegment, Cut, GoalEntry, Mark, OpenRun, Work, run_ids};
+use crate::schema::{RunTables, Table};
+use crate::store::cut::{Batch, BatchSegment, Cut, Mark, OpenRun, Work};
 use crate::store::delta::{Change, write_file};
 use crate::store::error::{Result, StoreError};
 use crate::store::live::{self, Found, Live};
@@ -26,6 +26,10 @@ pub struct SealReport {
     pub bytes: u64,
     /// Segments with damage, which keep what lies after it: path and what is wrong.
     pub damaged: Vec<(String, String)>,
+    /// Small files that were joined after it, because they had piled up.
+    pub joined: CompactReport,
+    /// Why what keeps the store fast could not be done after it; the next seal tries again.
+    pub upkeep_failed: Option<String>,
 }
 
 /// Bytes of segments in one operation: bounds its memory.
@@ -75,7 +79,8 @@ fn plan(tables: &Tables, cut: &Cut) -> Result<Plan> {
     let alive: BTreeSet<String> = found.iter().filter(|f| f.alive).map(|f| f.writer.to_string()).collect();
     // A writer's segments in their order, so that its mark never passes one that was left out.
     let mut stopped = BTreeSet::new();
-    for found in &found {
+    let mut all = found.clone();
+    for (i, found) in found.iter().enumerate() {
         if found.from == u64::MAX {
             // Sealed as a whole and still there: a sealer died before it removed it.
             let _ = io.remove(&found.path);
@@ -100,6 +105,20 @@ fn plan(tables: &Tables, cut: &Cut) -> Result<Plan> {
         if let Some(damage) = &scan.damage {
             damaged.push((found.path.clone(), damage.to_string()));
             stopped.insert(found.writer);
+        }
+        all[i].next_sequence = Some(scan.next_sequence);
+        if scan.damage.is_none()
+            && let Some(next) = all.get(i + 1)
+            && let Some((path, damage)) = live::lost_between(io, &all[i], next)?
+        {
+            // Nothing can be done about a file that is missing, and what lies after it is sound. One that lost its end
+            // stays until a repair has kept what is left of it.
+            if path == found.path {
+                stopped.insert(found.writer);
+                damaged.push((path, damage.to_string()));
+                continue;
+            }
+            damaged.push((path, damage.to_string()));
         }
         let later = segments_after(&found.path, &found.writer.to_string(), &names);
         // A torn tail of a dead writer holds nothing that `log` returned for.
@@ -176,12 +195,13 @@ pub(super) async fn apply(
         let version = rows::append(tables, &table, n, batch.time, &months).await?;
         next.tables.extend(version.map(|v| (table.to_string(), v)));
     }
-    experiments(tables, &mut next, &merged, batch, cut).await?;
+    small::write(tables, &mut next, cut, batch).await?;
     run_state(&snapshot, &mut next, &merged, batch).await?;
     Ok(next)
 }
 
-fn mark(next: &mut Cut, batch: &Batch, segments: &[BatchSegment], forget: &[String]) {
+/// Notes how far the operation has sealed each writer.
+pub(super) fn mark(next: &mut Cut, batch: &Batch, segments: &[BatchSegment], forget: &[String]) {
     for s in segments {
         // A closed segment is done as a whole; so a record that turns up behind it later is not looked for.
         let mark = Mark { segment: s.number, offset: s.to, time: batch.time };
@@ -217,7 +237,7 @@ fn read_segments(tables: &Tables, cut: &Cut, segments: &[BatchSegment]) -> Resul
         }
         segment::scan(&content, s.from, |record| live.add(record));
     }
-    live.drop_runs(&run_ids(&cut.purged_runs).into_iter().collect());
+    cut.drop_purged(tables.io.as_ref(), &mut live)?;
     Ok(live)
 }
 
@@ -243,34 +263,6 @@ fn grew_by_records(tables: &Tables, path: &str, to: u64) -> Result<bool> {
     let content = tables.io.read(path).map_err(StoreError::io(path))?;
     let scan = segment::scan(&content, to, |_| ());
     Ok(scan.records > 0 || scan.damage.is_some())
-}
-
-/// The two small tables of experiments are written anew when they change.
-async fn experiments(tables: &Tables, next: &mut Cut, merged: &Merged, batch: &Batch, cut: &Cut) -> Result<()> {
-    if merged.experiments != cut.experiments {
-        let rows = ExperimentRow::to_batch(merged.experiments.values().map(ExperimentRow::new));
-        let version = rows::replace_all(tables, &Table::Experiments, batch.n, batch.time, &rows).await?;
-        next.tables.extend(version.map(|v| (Table::Experiments.to_string(), v)));
-    }
-    if merged.goals != cut.goals {
-        let rows = MetricDefRow::to_batch(merged.goals.iter().map(goal_row));
-        let version = rows::replace_all(tables, &Table::MetricDefs, batch.n, batch.time, &rows).await?;
-        next.tables.extend(version.map(|v| (Table::MetricDefs.to_string(), v)));
-    }
-    Ok(())
-}
-
-/// The row of a goal.
-pub(crate) fn goal_row(entry: &GoalEntry) -> MetricDefRow {
-    let goal = &entry.state.goal;
-    MetricDefRow {
-        experiment_id: entry.experiment_id.clone(),
-        key: goal.key.clone(),
-        goal: goal.goal.as_str().to_string(),
-        source: goal.source.clone(),
-        unit: goal.unit.clone(),
-        description: goal.description.clone(),
-    }
 }
 
 /// Puts the rows of all merged runs in the place of their old ones.

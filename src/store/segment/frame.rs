@@ -38,6 +38,22 @@ pub struct Header {
     pub started: Micros,
 }
 
+/// The header of the first segment of a writer, for the same purpose.
+pub fn header_for(writer: WriterId) -> Vec<u8> {
+    let (host, started) = (String::new(), Micros(0));
+    encode_header(&Header { format: FORMAT, writer, number: 0, first_sequence: 0, host, pid: 0, started })
+}
+
+/// Appends a frame that checks, whatever its payload: past the checksums, for those who look for inputs that break the
+/// reader.
+pub fn enclose(out: &mut Vec<u8>, kind: u8, bytes: &[u8]) {
+    let write = |mut out: Vec<u8>| {
+        out.extend_from_slice(bytes);
+        Ok(out)
+    };
+    frame(out, kind, write).expect("bytes are written as they are");
+}
+
 /// Appends one frame to `out`; `payload` writes the payload.
 fn frame(
     out: &mut Vec<u8>,

@@ -42,6 +42,8 @@ pub struct Scan {
     pub end: u64,
     /// Number of records that were read.
     pub records: u64,
+    /// Sequence of the record that would follow; 0 where there is no header.
+    pub next_sequence: u64,
     /// What stopped the scan; `None` at the end of the file or a torn tail.
     pub damage: Option<Damage>,
 }
@@ -69,7 +71,7 @@ fn decode_header(bytes: &[u8]) -> Result<(Header, u64), Damage> {
 pub fn scan(bytes: &[u8], from: u64, mut each: impl FnMut(SegmentRecord)) -> Scan {
     let (header, first) = match decode_header(bytes) {
         Ok(found) => found,
-        Err(damage) => return Scan { end: 0, records: 0, damage: Some(damage) },
+        Err(damage) => return Scan { end: 0, records: 0, next_sequence: 0, damage: Some(damage) },
     };
     let mut at = first;
     let mut index = 0;
@@ -104,5 +106,5 @@ pub fn scan(bytes: &[u8], from: u64, mut each: impl FnMut(SegmentRecord)) -> Sca
         at += frame.len as u64;
     };
     let damage = damage.map(|problem| Damage { offset: at, intact: index, problem, newer: false });
-    Scan { end: at, records, damage }
+    Scan { end: at, records, next_sequence: header.first_sequence + index, damage }
 }
