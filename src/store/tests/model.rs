@@ -145,7 +145,7 @@ fn real_task(process: &Process, task: Task) -> Result<()> {
     runtime.block_on(async {
         match task {
             Task::Seal => ops::seal(store.tables()).await.map(|_| ()),
-            Task::Compact => ops::compact(store.tables(), 2).await.map(|_| ()),
+            Task::Compact => store.compact(2).await.map(|_| ()),
         }
     })
 }

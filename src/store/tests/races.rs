@@ -116,7 +116,7 @@ fn compactors_a_deleter_and_an_appender_leave_every_row_once() {
                     let (store, mut joined) = (store_on(&disk), 0);
                     runtime().block_on(async {
                         while !stop.load(Ordering::SeqCst) {
-                            joined += ops::compact(store.tables(), 2).await.unwrap().files_before;
+                            joined += store.compact(2).await.unwrap().files_before;
                             std::thread::sleep(Duration::from_millis(50));
                         }
                     });
