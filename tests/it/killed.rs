@@ -168,14 +168,18 @@ async fn story(store: &Store, round: &str) -> StoreResult<()> {
             say(format_args!("finished {n}"));
         }
         match n {
-            1 => drop(store.seal().await?),
+            1 => {
+                store.seal().await?;
+            }
             2 => {
                 // An edit of a run that is sealed.
                 store.attach(id(0))?.set_tag("late", "yes")?;
                 say(format_args!("tag 0"));
                 store.seal().await?;
             }
-            3 => drop(store.compact(2).await?),
+            3 => {
+                store.compact(2).await?;
+            }
             4 => {
                 say(format_args!("deleting 1"));
                 store.delete_run(&id(1))?;

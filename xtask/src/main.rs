@@ -15,7 +15,7 @@ Usage: cargo xtask <TASK>
 Tasks:
   test    formatting, lints, all tests and doc tests, the comparison with other engines, the scale test
   crash   more of the crash tests: `--rounds N` processes are killed (default: 2000), power is cut in more lives of a store,
-          every call to the disk fails once, and the model gets all its processes
+          every call to the disk fails once, and the model gets all its processes (which takes 2.5 GB of memory)
   bench   runs the benchmarks and prints their figures (arguments after it go to criterion)
   docs    writes the generated parts of docs/ again
 

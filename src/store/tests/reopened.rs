@@ -27,6 +27,9 @@ pub const EXPERIMENT: &str = "(experiment)";
 /// A row: its run, its experiment, what is looked at of it.
 type Line = (String, String, String);
 
+/// A table, its version, and the files that make it.
+type Made = (String, u64, Vec<(String, FileId)>);
+
 /// Where an answer comes from: the cut, the live segments, and for each table the rows that were read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Origin {
@@ -40,9 +43,9 @@ struct Origin {
 #[derive(Default)]
 pub struct Reader {
     // By table, version and log: the data files that make the version.
-    versions: HashMap<(String, u64, Vec<(String, FileId)>), Arc<Vec<String>>>,
+    versions: HashMap<Made, Arc<Vec<String>>>,
     // By table, version and data files: the rows.
-    rows: HashMap<(String, u64, Vec<(String, FileId)>), Arc<Vec<Line>>>,
+    rows: HashMap<Made, Arc<Vec<Line>>>,
     answers: HashMap<Origin, Arc<Lines>>,
 }
 
