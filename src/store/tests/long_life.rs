@@ -66,9 +66,9 @@ async fn live(seals: u64) -> Vec<(usize, Duration, Duration)> {
 #[tokio::test]
 async fn many_small_seals_leave_as_few_files_as_some() {
     let seen = live(192).await;
-    let (first, last) = (seen[0].0, seen[3].0);
-    // A file more per table and doubling of the rows is what piles of growing size allow.
-    assert!(last <= first + 40, "{seen:?}");
+    // States, commits and small files come and go in waves, of which any may be seen. Without compaction it is 1,800 at the
+    // end, without the removal of states more.
+    assert!(seen.iter().all(|(files, ..)| *files < 450), "{seen:?}");
 }
 
 /// `cargo test --release --lib long_life -- --ignored --nocapture` prints the figures.
@@ -79,7 +79,6 @@ async fn two_thousand_seals_change_neither_files_nor_times() {
     for (i, (files, opened, asked)) in seen.iter().enumerate() {
         println!("{} seals: {files} files, {opened:?} to open, {asked:?} to ask", (i + 1) * 500);
     }
-    // States and commits come and go in waves, of which any may be seen.
     assert!(seen.iter().all(|(files, ..)| *files < 450), "{seen:?}");
     assert!(seen[3].1 <= seen[0].1 * 2 + Duration::from_millis(5), "{seen:?}");
 }
@@ -89,19 +88,18 @@ async fn small_files_are_joined_as_they_pile_up_and_old_states_go() {
     let (dir, store) = new_store();
     let root = dir.path().join("s");
     let mut joined = 0;
-    for n in 1..=17 {
+    for n in 1..=33 {
         log_a_little(&store, n);
         joined += store.seal_with(SHORT).await.unwrap().joined.files_before;
     }
-    assert!(joined >= 2 * 8, "{joined}");
+    assert!(joined >= 4 * 8, "{joined}");
     let info = store.info().await.unwrap();
     let metrics = info.tables.iter().find(|t| t.name == "metrics").unwrap();
-    assert!(metrics.files < 8, "{metrics:?}");
-    assert_eq!(info.wants_compaction().count(), 0, "{:?}", info.tables);
-    // At 16 states were looked at: no more than eight and those since.
-    assert!(info.states <= 12, "{}", info.states);
+    assert!(metrics.files < 16, "{metrics:?}");
+    // Each sixteen operations eight states stay.
+    assert!(info.states <= 24, "{}", info.states);
     assert!(root.join(layout::batch(info.cut)).exists());
-    ask(&store, 17).await;
+    ask(&store, 33).await;
 }
 
 #[tokio::test]
