@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StructArray, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::functions::core::expr_fn::{get_field, named_struct};
+use datafusion::functions::core::expr_fn::{coalesce, get_field, named_struct};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, col, ident, lit, try_cast, when};
 
 use super::error::QueryError;
@@ -84,8 +84,15 @@ fn leaf(group: Group, key: &str, overlay: &Overlay, keys: &KeyCounts) -> Expr {
             Some(ParamColumn::Text) | None => stored_leaf(StoredStruct::ParamsText, key),
         },
         Group::Best => best(key, overlay),
+        Group::MetricsMin => extreme(StoredStruct::MetricsMin, key),
+        Group::MetricsMax => extreme(StoredStruct::MetricsMax, key),
         other => stored_leaf(other.stored()[0], key),
     }
+}
+
+/// An extreme: where it is not stored it is the last value.
+fn extreme(stored: StoredStruct, key: &str) -> Expr {
+    coalesce(vec![stored_leaf(stored, key), stored_leaf(StoredStruct::Metrics, key)])
 }
 
 /// `metrics_min` or `metrics_max`, by the goal that the experiment of the run declares.
@@ -95,8 +102,8 @@ fn best(key: &str, overlay: &Overlay) -> Expr {
         found.map(|g| lit(g.experiment_id.as_str())).collect()
     };
     let is_in = |ids: Vec<Expr>| ident("experiment_id").in_list(ids, false);
-    when(is_in(with_goal(crate::model::Goal::Min)), stored_leaf(StoredStruct::MetricsMin, key))
-        .when(is_in(with_goal(crate::model::Goal::Max)), stored_leaf(StoredStruct::MetricsMax, key))
+    when(is_in(with_goal(crate::model::Goal::Min)), extreme(StoredStruct::MetricsMin, key))
+        .when(is_in(with_goal(crate::model::Goal::Max)), extreme(StoredStruct::MetricsMax, key))
         .end()
         .expect("both branches are doubles")
 }

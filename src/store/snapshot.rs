@@ -10,7 +10,7 @@ use super::delta::{TableVersion, Tables};
 use super::error::{Result, StoreError};
 use super::io::{Entry, Io};
 use super::layout;
-use super::live::{self, Found, Live};
+use super::live::{self, Found, Live, Reading};
 use super::merge::{self, Overlay};
 use super::sealed;
 use super::segment::Damage;
@@ -56,7 +56,7 @@ impl Snapshot {
             let names = live::names(io.as_ref())?;
             let cut = Cut::newest(io.as_ref())?;
             let mut segments = live::find(io.as_ref(), &cut, &names)?;
-            let mut live = Live::default();
+            let mut live = Reading::default();
             for found in &mut segments {
                 if live::read(io.as_ref(), found, &mut live)?.is_none() {
                     continue 'again;
@@ -69,7 +69,7 @@ impl Snapshot {
                 }
                 return Err(problem);
             }
-            live.drop_runs(&run_ids(&cut.purged_runs).into_iter().collect());
+            let live = live.finish(&run_ids(&cut.purged_runs).into_iter().collect());
             let alive = segments.iter().filter(|f| f.alive).map(|f| f.writer.to_string()).collect();
             return Ok(Snapshot::of(tables, cut, live, segments, Some(alive)));
         }
@@ -151,7 +151,7 @@ impl Snapshot {
 
     /// Names of all experiments, deleted ones too.
     pub fn experiment_names(&self) -> Vec<String> {
-        merge::experiments(&self.cut, &self.live).0.values().map(|e| e.name().to_string()).collect()
+        merge::experiments(&self.cut, &self.live, &self.live.states).0.values().map(|e| e.name().to_string()).collect()
     }
 
     /// Names of the frames that there are.

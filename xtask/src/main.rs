@@ -13,12 +13,13 @@ Usage: cargo xtask <TASK>
 
 Tasks:
   test    formatting, lints, all tests and doc tests, the comparison with other engines, the scale test
-  bench   runs the benchmarks and prints their figures (arguments after it go to criterion)
+  bench   runs the benchmarks, peers beside them, and prints every figure with its mark (--full: the long ones too;
+          names such as `seal ranking`: only these)
   docs    writes the generated parts of docs/ again
 
 Environment:
   CARGO_TARGET_DIR     where everything is built (default: runlake/target in the cache folder)
-  RUNLAKE_BENCH_DATA   folder with the data of the scale test (default: ../shared/data)
+  RUNLAKE_BENCH_DATA   folder with the data of the scale test and of benchmarks (default: ../shared/data)
   CI                   when set, what cannot run fails instead of being skipped";
 
 fn main() -> ExitCode {

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
-use arrow::datatypes::{DataType, Field};
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema};
 use deltalake::kernel::Add;
-use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use serde::{Deserialize, Serialize};
 
+use super::encode::{Columns, encode};
+use super::sort::sort;
 use crate::model::Month;
 use crate::schema::wide::KeyCounts;
 use crate::schema::{HIDDEN_STATE, Table};
@@ -162,60 +162,44 @@ pub fn write_file(
     rows: &RecordBatch,
     counts: Option<&KeyCounts>,
 ) -> Result<NewFile> {
-    let rows = sort(table, rows)?;
+    write_sorted(io, table, month, op, open, &sort(table, rows)?, counts)
+}
+
+/// Like [`write_file`], for rows that are sorted already.
+pub fn write_sorted(
+    io: &dyn Io,
+    table: &Table,
+    month: Option<Month>,
+    op: u64,
+    open: bool,
+    rows: &dyn Columns,
+    counts: Option<&KeyCounts>,
+) -> Result<NewFile> {
     let unique = uuid::Uuid::new_v4().simple().to_string();
     let path = layout::data_file(month, op, &unique[..12]);
     let folder = layout::table(table);
     let full = format!("{folder}/{path}");
     let mut bytes = Vec::new();
-    let write = |bytes: &mut Vec<u8>| {
-        let mut writer = ArrowWriter::try_new(bytes, rows.schema(), Some(properties(table, &rows)))?;
-        writer.write(&rows)?;
-        writer.close()
-    };
-    write(&mut bytes).map_err(StoreError::parquet(&full))?;
+    encode(rows, properties(table, &rows.schema()), &mut bytes).map_err(StoreError::parquet(&full))?;
     if let Some(counts) = counts {
         let json = serde_json::to_vec(counts).expect("plain data is JSON");
         let beside = format!("{folder}/{}", layout::key_counts(&path));
         io.create(&beside, &[&json]).map_err(StoreError::io(beside.clone()))?;
     }
     io.create(&full, &[&bytes]).map_err(StoreError::io(&full))?;
+    let short = |(min, max): &(String, String)| min.len() <= STAT_BYTES && max.len() <= STAT_BYTES;
     Ok(NewFile {
         path,
         month,
         size: bytes.len() as u64,
-        rows: rows.num_rows() as u64,
+        rows: rows.rows() as u64,
         open,
         digest: blake3::hash(&bytes).to_hex().to_string(),
-        ranges: STAT_COLUMNS.iter().filter_map(|c| Some((c.to_string(), range(&rows, c)?))).collect(),
+        ranges: STAT_COLUMNS.iter().filter_map(|c| Some((c.to_string(), rows.range(c).filter(short)?))).collect(),
     })
 }
 
-/// Rows in the order of their table.
-pub fn sort(table: &Table, rows: &RecordBatch) -> Result<RecordBatch> {
-    let options = SortOptions { descending: false, nulls_first: true };
-    let columns: Vec<_> = table
-        .sort_columns()
-        .iter()
-        .filter_map(|name| rows.column_by_name(name))
-        .map(|values| SortColumn { values: values.clone(), options: Some(options) })
-        .collect();
-    let order = lexsort_to_indices(&columns, None).map_err(StoreError::arrow(table))?;
-    take_record_batch(rows, &order).map_err(StoreError::arrow(table))
-}
-
-fn range(rows: &RecordBatch, column: &str) -> Option<(String, String)> {
-    let values = rows.column_by_name(column)?;
-    if values.data_type() != &DataType::Utf8 || values.null_count() > 0 {
-        return None;
-    }
-    let values = values.as_string::<i32>();
-    let min = arrow::compute::min_string(values)?;
-    let max = arrow::compute::max_string(values)?;
-    (min.len() <= STAT_BYTES && max.len() <= STAT_BYTES).then(|| (min.to_string(), max.to_string()))
-}
-
-fn properties(table: &Table, rows: &RecordBatch) -> WriterProperties {
+fn properties(table: &Table, schema: &Schema) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::Page)
@@ -224,7 +208,7 @@ fn properties(table: &Table, rows: &RecordBatch) -> WriterProperties {
     if *table == Table::Runs {
         builder = builder.set_max_row_group_row_count(Some(64 * 1024));
     }
-    for field in rows.schema().fields() {
+    for field in schema.fields() {
         if field.name() == HIDDEN_STATE {
             builder = builder.set_column_statistics_enabled(ColumnPath::from(HIDDEN_STATE), EnabledStatistics::None);
         }

@@ -95,7 +95,7 @@ pub async fn compact(tables: &Tables, at_least: usize) -> Result<CompactReport> 
     if swaps.is_empty() {
         return Ok(report);
     }
-    super::run(tables, async |_| Ok(Some(Work::Compact { swaps: swaps.clone() }))).await?;
+    super::run(tables, async |_| Ok(Some(Work::Compact { swaps: swaps.clone() }.into()))).await?;
     Ok(report)
 }
 

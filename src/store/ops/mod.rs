@@ -19,6 +19,7 @@ use super::cut::{Batch, Cut, FORMAT, Work};
 use super::delta::Tables;
 use super::error::{Result, StoreError};
 use super::layout;
+use super::live::Live;
 use crate::model::{Micros, Status};
 use crate::schema::Table;
 
@@ -37,15 +38,29 @@ const ATTEMPTS: u32 = 1000;
 pub async fn finish_begun(tables: &Tables) -> Result<bool> {
     let cut = Cut::newest(tables.io.as_ref())?;
     match Batch::read(tables.io.as_ref(), cut.n + 1)? {
-        Some(batch) => apply(tables, &cut, &batch).await.map(|_| true),
+        Some(batch) => apply(tables, &cut, &batch, None).await.map(|_| true),
         None => Ok(false),
+    }
+}
+
+/// Work for the next operation.
+struct Planned {
+    work: Work,
+    /// What the segments hold that it absorbs, where they were read to plan it: reading millions of points twice would
+    /// make sealing half as fast.
+    live: Option<Live>,
+}
+
+impl From<Work> for Planned {
+    fn from(work: Work) -> Self {
+        Planned { work, live: None }
     }
 }
 
 /// Claims the next number for the work that `plan` makes of the newest cut, and does it. `None`: there is nothing to do.
 async fn run<F>(tables: &Tables, mut plan: F) -> Result<Option<(Batch, Cut)>>
 where
-    F: AsyncFnMut(&Cut) -> Result<Option<Work>>,
+    F: AsyncFnMut(&Cut) -> Result<Option<Planned>>,
 {
     let io = tables.io.as_ref();
     for _ in 0..ATTEMPTS {
@@ -53,7 +68,7 @@ where
             continue;
         }
         let cut = Cut::newest(io)?;
-        let Some(work) = plan(&cut).await? else { return Ok(None) };
+        let Some(Planned { work, live }) = plan(&cut).await? else { return Ok(None) };
         let time = Micros::now().max(Micros(cut.time.0 + 1));
         let batch = Batch { format: FORMAT, n: cut.n + 1, time, work };
         if !batch.create(io)? {
@@ -65,17 +80,19 @@ where
             io.remove(&layout::batch(batch.n)).map_err(StoreError::io(layout::batch(batch.n)))?;
             continue;
         }
-        let next = apply(tables, &cut, &batch).await?;
+        let next = apply(tables, &cut, &batch, live).await?;
         return Ok(Some((batch, next)));
     }
     Err(StoreError::Busy { attempts: ATTEMPTS })
 }
 
 /// Does what a batch says and makes its cut. Safe to repeat, and to do beside others who do the same.
-async fn apply(tables: &Tables, cut: &Cut, batch: &Batch) -> Result<Cut> {
+///
+/// `live` is what the segments hold that the batch names, when they were read already.
+async fn apply(tables: &Tables, cut: &Cut, batch: &Batch, live: Option<Live>) -> Result<Cut> {
     let io = tables.io.as_ref();
     let next = match &batch.work {
-        Work::Seal { segments, alive, forget } => seal::apply(tables, cut, batch, segments, alive, forget).await,
+        Work::Seal { segments, alive, forget } => seal::apply(tables, cut, batch, segments, alive, forget, live).await,
         Work::Compact { swaps } => compact::apply(tables, cut, batch, swaps).await,
         Work::Purge { runs, experiments } => purge::apply(tables, cut, batch, runs, experiments).await,
     };

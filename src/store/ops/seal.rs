@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::{self, Placed};
-use super::{Tables, frames_on_disk, is_settled, next_cut, versions_after};
+use super::{Planned, Tables, frames_on_disk, is_settled, next_cut, versions_after};
 use crate::model::{ExperimentState, Micros, Month, RunId, Status};
-use crate::schema::{ExperimentRow, MetricDefRow, Row, RunTables, Table};
+use crate::schema::{ExperimentRow, MetricDefRow, Row, RunTables, Table, same_rows};
 use crate::store::cut::{Batch, BatchSegment, Cut, GoalEntry, Mark, OpenRun, Work, run_ids};
 use crate::store::delta::{Change, write_file};
 use crate::store::error::{Result, StoreError};
-use crate::store::live::{self, Found, Live};
+use crate::store::live::{self, Found, Live, Reading};
 use crate::store::merge::{self, Merged};
 use crate::store::sealed;
-use crate::store::segment;
+use crate::store::segment::{self, RawRecord};
 use crate::store::snapshot::Snapshot;
 
 /// What a call of `seal` did.
@@ -28,8 +28,13 @@ pub struct SealReport {
     pub damaged: Vec<(String, String)>,
 }
 
-/// Bytes of segments in one operation: bounds its memory.
-const BYTES_PER_OPERATION: u64 = 192 << 20;
+/// What one operation absorbs at most, save for the rest of a segment: bounds its memory. A point takes 48 bytes until it
+/// is in a file. Other records take several times their size, since a run is put together from them.
+const POINTS_PER_OPERATION: usize = 4 << 20;
+const BYTES_PER_OPERATION: usize = 48 << 20;
+
+/// Runs in one file: what a later edit of one of them writes anew.
+const RUNS_PER_FILE: usize = 64 * 1024;
 
 /// Seals everything that is live, in as many operations as it takes.
 pub async fn seal(tables: &Tables) -> Result<SealReport> {
@@ -41,7 +46,7 @@ pub async fn seal(tables: &Tables) -> Result<SealReport> {
             let plan = plan(tables, cut)?;
             records = plan.records;
             report.damaged = plan.damaged;
-            Ok(plan.work)
+            Ok(plan.planned)
         })
         .await?;
         let Some((batch, _)) = done else { return Ok(report) };
@@ -57,7 +62,7 @@ pub async fn seal(tables: &Tables) -> Result<SealReport> {
 #[derive(Default)]
 struct Plan {
     /// `None`: there is nothing to absorb and nothing to remove.
-    work: Option<Work>,
+    planned: Option<Planned>,
     records: u64,
     /// Damaged segments, and what is wrong with them.
     damaged: Vec<(String, String)>,
@@ -67,7 +72,9 @@ struct Plan {
 fn plan(tables: &Tables, cut: &Cut) -> Result<Plan> {
     let io = tables.io.as_ref();
     let mut segments = Vec::new();
-    let (mut records, mut bytes) = (0, 0);
+    let mut reading = Reading::default();
+    // Of segments that hold little but points only the points count.
+    let mut others = 0;
     let mut damaged = Vec::new();
     // Listed once, before any is read: a segment that has a successor here was complete when it is read below.
     let names = live::names(io)?;
@@ -81,7 +88,8 @@ fn plan(tables: &Tables, cut: &Cut) -> Result<Plan> {
             let _ = io.remove(&found.path);
             continue;
         }
-        if bytes >= BYTES_PER_OPERATION || stopped.contains(&found.writer) {
+        let full = reading.points() >= POINTS_PER_OPERATION || others >= BYTES_PER_OPERATION;
+        if full || stopped.contains(&found.writer) {
             stopped.insert(found.writer);
             continue;
         }
@@ -96,7 +104,12 @@ fn plan(tables: &Tables, cut: &Cut) -> Result<Plan> {
             stopped.insert(found.writer);
             continue;
         }
-        let scan = segment::scan(&content, found.from, |_| ());
+        let scan = segment::scan_raw(&content, found.from, |version, record, bytes| {
+            if matches!(record, RawRecord::Other(_)) {
+                others += bytes;
+            }
+            reading.add_raw(version, record)
+        });
         if let Some(damage) = &scan.damage {
             damaged.push((found.path.clone(), damage.to_string()));
             stopped.insert(found.writer);
@@ -108,8 +121,6 @@ fn plan(tables: &Tables, cut: &Cut) -> Result<Plan> {
         if to == found.from && !closed {
             continue;
         }
-        records += scan.records;
-        bytes += to - found.from;
         segments.push(BatchSegment {
             writer: found.writer.to_string(),
             number: found.number,
@@ -123,8 +134,10 @@ fn plan(tables: &Tables, cut: &Cut) -> Result<Plan> {
         return Ok(Plan { damaged, ..Plan::default() });
     }
     let forget = forgotten(cut, &found);
-    let work = Some(Work::Seal { segments, alive: alive.into_iter().collect(), forget });
-    Ok(Plan { work, records, damaged })
+    let records = reading.records();
+    let work = Work::Seal { segments, alive: alive.into_iter().collect(), forget };
+    let live = reading.finish(&run_ids(&cut.purged_runs).into_iter().collect());
+    Ok(Plan { planned: Some(Planned { work, live: Some(live) }), records, damaged })
 }
 
 /// Whether the writer has begun a later segment: then it writes to this one no more.
@@ -141,19 +154,24 @@ pub(super) async fn apply(
     segments: &[BatchSegment],
     alive: &[String],
     forget: &[String],
+    live: Option<Live>,
 ) -> Result<Cut> {
     let n = batch.n;
     let mut next = next_cut(cut, batch);
     mark(&mut next, batch, segments, forget);
 
-    let live = read_segments(tables, cut, segments)?;
+    let mut live = match live {
+        Some(live) => live,
+        None => read_segments(tables, cut, segments)?,
+    };
+    let states = std::mem::take(&mut live.states);
     let alive: BTreeSet<String> = alive.iter().cloned().collect();
     let snapshot = Snapshot::of(tables.clone(), cut.clone(), live, Vec::new(), None);
     // The small file of runs that have not ended is written anew as a whole, and so are the runs in files that another
     // engine wrote.
     let mut extra: BTreeSet<RunId> = cut.open_runs.iter().filter_map(|open| RunId::parse(&open.run).ok()).collect();
     extra.extend(snapshot.foreign_runs().await?);
-    let merged = merge::merge(&snapshot, &extra, &alive).await?;
+    let merged = merge::merge_states(&snapshot, states, &extra, &alive).await?;
     finish_cut(&mut next, &merged, batch);
 
     // `runs` is committed last: when it holds the operation, every table does.
@@ -164,6 +182,11 @@ pub(super) async fn apply(
         all.extend(frames_on_disk(tables)?);
         next.tables = versions_after(tables, cut, &all).await?;
         return Ok(next);
+    }
+    let points = merge::points(snapshot.live(), &merged);
+    if !points.is_empty() {
+        let version = rows::append_points(tables, n, batch.time, &points).await?;
+        next.tables.extend(version.map(|v| (Table::Metrics.to_string(), v)));
     }
     for (table, months) in merge::appended(snapshot.live(), &merged)? {
         let version = rows::append(tables, &table, n, batch.time, &months).await?;
@@ -201,17 +224,16 @@ fn forgotten(cut: &Cut, found: &[Found]) -> Vec<String> {
 
 /// Reads what the batch names, and nothing else.
 fn read_segments(tables: &Tables, cut: &Cut, segments: &[BatchSegment]) -> Result<Live> {
-    let mut live = Live::default();
+    let mut live = Reading::default();
     for s in segments {
         let path = s.path()?;
         let content = tables.io.read_range(&path, 0..s.to).map_err(StoreError::io(&path))?;
         if blake3::hash(&content[s.from as usize..]).to_hex().as_str() != s.digest {
             return Err(StoreError::damaged(path, "has changed since the operation that absorbs it was begun"));
         }
-        segment::scan(&content, s.from, |record| live.add(record));
+        segment::scan_raw(&content, s.from, |version, record, _| live.add_raw(version, record));
     }
-    live.drop_runs(&run_ids(&cut.purged_runs).into_iter().collect());
-    Ok(live)
+    Ok(live.finish(&run_ids(&cut.purged_runs).into_iter().collect()))
 }
 
 /// Removes the files of segments that are sealed as a whole.
@@ -271,23 +293,42 @@ async fn run_state(snapshot: &Snapshot, next: &mut Cut, merged: &Merged, batch: 
     if merged.runs.is_empty() {
         return Ok(());
     }
-    let mut placed: BTreeMap<(Month, bool), RunTables> = BTreeMap::new();
-    for run in merged.runs.values() {
-        let open = !is_settled(run.status, run.state.last_seen(), batch.time);
-        let rows = placed.entry((run.state.month(), open)).or_default();
-        merge::push_rows(rows, run, &merged.experiments, sealed::hidden(&run.state, open));
-    }
+    let open_before: BTreeSet<&str> = snapshot.cut().open_runs.iter().map(|open| open.run.as_str()).collect();
+    // Runs whose rows in a table are where they belong and stay as they are: a new tag does not write params again.
+    let mut unchanged: BTreeMap<Table, BTreeSet<RunId>> = BTreeMap::new();
     let mut by_table: BTreeMap<Table, Vec<Placed>> = BTreeMap::new();
-    for ((month, open), rows) in placed {
+    let mut place = |month: Month, open: bool, rows: RunTables| {
         let (batches, counts) = rows.finish();
         for (table, rows) in batches {
             let counts = (table == Table::Runs).then(|| counts.clone());
             by_table.entry(table).or_default().push(Placed { month, open, rows, counts });
         }
+    };
+    let mut placed: BTreeMap<(Month, bool), RunTables> = BTreeMap::new();
+    for (id, run) in &merged.runs {
+        let month = run.state.month();
+        let open = !is_settled(run.status, run.state.last_seen(), batch.time);
+        let mut same = Vec::new();
+        if let Some(sealed) = run.sealed.as_ref().filter(|_| !open && !open_before.contains(id.as_str())) {
+            same.extend(Table::RUN_STATE.into_iter().filter(|table| same_rows(table, sealed, &run.state)));
+        }
+        let rows = placed.entry((month, open)).or_default();
+        merge::push_rows(rows, run, &merged.experiments, sealed::hidden(&run.state, open), |t| !same.contains(t));
+        // Runs come in the order of their ids, so files hold ranges of them that hardly overlap, and one run is in one.
+        if !open && rows.len() >= RUNS_PER_FILE {
+            place(month, open, std::mem::take(rows));
+        }
+        for table in same {
+            unchanged.entry(table).or_default().insert(id.clone());
+        }
+    }
+    for ((month, open), rows) in placed {
+        place(month, open, rows);
     }
     for table in Table::RUN_STATE {
         let rows = by_table.remove(&table).unwrap_or_default();
-        let version = rows::replace_runs(snapshot, &table, batch, &rows, merged).await?;
+        let stay = unchanged.remove(&table).unwrap_or_default();
+        let version = rows::replace_runs(snapshot, &table, batch, &rows, merged, &stay).await?;
         next.tables.extend(version.map(|v| (table.to_string(), v)));
     }
     Ok(())

@@ -8,7 +8,7 @@ use crate::store::artifact::digest_of;
 use crate::store::cut::{Batch, Cut, Work};
 use crate::store::error::{Result, StoreError};
 use crate::store::io::Io;
-use crate::store::live::{self, Found, Live};
+use crate::store::live::{self, Found, Live, Reading};
 use crate::store::{layout, segment};
 
 /// Checks the cuts; gives the newest that can be read.
@@ -103,7 +103,7 @@ pub fn segments(io: &dyn Io, cut: &Cut, repair: bool, report: &mut VerifyReport)
     let found = live::find(io, cut, &names)?;
     let set_aside = io.list(layout::DAMAGED).map_err(StoreError::io(layout::DAMAGED))?;
     let set_aside: BTreeSet<_> = set_aside.iter().filter_map(|e| layout::segment_name(&e.name)).collect();
-    let mut live = Live::default();
+    let mut live = Reading::default();
     let mut by_writer: BTreeMap<WriterId, Vec<&Found>> = BTreeMap::new();
     for segment in &found {
         by_writer.entry(segment.writer).or_default().push(segment);
@@ -126,8 +126,8 @@ pub fn segments(io: &dyn Io, cut: &Cut, repair: bool, report: &mut VerifyReport)
             sequence = one(io, found, last, sequence, repair, &mut live, report)?;
         }
     }
-    report.records = live.records;
-    Ok(live)
+    report.records = live.records();
+    Ok(live.finish(&BTreeSet::new()))
 }
 
 /// Checks one segment; gives the sequence that the writer's next one should begin with at the latest.
@@ -137,7 +137,7 @@ fn one(
     last: bool,
     expected: Option<u64>,
     repair: bool,
-    live: &mut Live,
+    live: &mut Reading,
     report: &mut VerifyReport,
 ) -> Result<Option<u64>> {
     let content = match io.read(&found.path) {
