@@ -1,6 +1,7 @@
 //! What lies in segments: the changes of each run, and the rows that only add up.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::ControlFlow;
 
 use super::cut::Cut;
 use super::error::{Result, StoreError};
@@ -43,6 +44,18 @@ pub struct Reading {
     points: PointsBuilder,
     /// The run of the record before: mostly that of the next one too.
     last: Option<u32>,
+    values: usize,
+}
+
+/// What takes memory of what was read.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Points of metrics.
+    pub points: usize,
+    /// Runs.
+    pub runs: usize,
+    /// Params, series and whatever else becomes a row of its own.
+    pub values: usize,
 }
 
 #[derive(Debug)]
@@ -89,6 +102,12 @@ impl Reading {
             _ => {}
         }
         let number = self.number(run);
+        self.values += match &record {
+            Record::Params { values, .. } => values.len(),
+            Record::Packages { values, .. } | Record::Environment { values, .. } => values.len(),
+            Record::Features { features, .. } => features.len(),
+            _ => 1,
+        };
         if let Record::Metrics(points) = &record {
             let context = points.context.as_deref();
             let values = points.values.iter().map(|(key, value)| (key.as_str(), *value));
@@ -164,9 +183,9 @@ impl Reading {
         self.live.records
     }
 
-    /// Number of points so far.
-    pub fn points(&self) -> usize {
-        self.points.len()
+    /// How much there is so far.
+    pub fn load(&self) -> Load {
+        Load { points: self.points.len(), runs: self.runs.len(), values: self.values + self.points.series_len() }
     }
 
     /// What the records add up to, without these runs, which are gone for good.
@@ -247,7 +266,9 @@ pub fn read(io: &dyn Io, found: &mut Found, live: &mut Reading) -> Result<Option
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(StoreError::io(&found.path)(e)),
     };
-    let scan = segment::scan_raw(&bytes, found.from, |version, record, _| live.add_raw(version, record));
+    let scan = segment::scan_raw(&bytes, found.from, |version, record, _| {
+        live.add_raw(version, record).map(ControlFlow::Continue)
+    });
     found.len = bytes.len() as u64;
     found.end = scan.end.max(found.from);
     found.damage = scan.damage;

@@ -89,6 +89,11 @@ impl PointsBuilder {
         self.points.len()
     }
 
+    /// Number of series so far.
+    pub fn series_len(&self) -> usize {
+        self.series.len()
+    }
+
     /// Groups the points by series.
     pub fn finish(self) -> Points {
         let PointsBuilder { names, series, points, .. } = self;

@@ -27,6 +27,8 @@ pub use compact::{CompactReport, SMALL_FILES, compact, small_files};
 pub use gc::{GcOptions, GcReport, gc};
 pub(crate) use rows::decode_file;
 pub(crate) use seal::goal_row;
+#[cfg(test)]
+pub(crate) use seal::{Limits, seal_within};
 pub use seal::{SealReport, seal};
 
 /// Commits of a table between two Delta checkpoints.

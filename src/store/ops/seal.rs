@@ -1,6 +1,7 @@
 //! Sealing: records of segments become rows of tables.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use super::rows::{self, Placed};
 use super::{Planned, Tables, frames_on_disk, is_settled, next_cut, versions_after};
@@ -9,7 +10,7 @@ use crate::schema::{ExperimentRow, MetricDefRow, Row, RunTables, Table, same_row
 use crate::store::cut::{Batch, BatchSegment, Cut, GoalEntry, Mark, OpenRun, Work, run_ids};
 use crate::store::delta::{Change, write_file};
 use crate::store::error::{Result, StoreError};
-use crate::store::live::{self, Found, Live, Reading};
+use crate::store::live::{self, Found, Live, Load, Reading};
 use crate::store::merge::{self, Merged};
 use crate::store::sealed;
 use crate::store::segment::{self, RawRecord};
@@ -28,22 +29,44 @@ pub struct SealReport {
     pub damaged: Vec<(String, String)>,
 }
 
-/// What one operation absorbs at most, save for the rest of a segment: bounds its memory. A point takes 48 bytes until it
-/// is in a file. Other records take several times their size, since a run is put together from them.
-const POINTS_PER_OPERATION: usize = 4 << 20;
-const BYTES_PER_OPERATION: usize = 48 << 20;
-
 /// Runs in one file: what a later edit of one of them writes anew.
 const RUNS_PER_FILE: usize = 64 * 1024;
 
+/// What one operation absorbs at most: bounds its memory, with the segment that is being read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Points, which take 48 bytes each until they are in a file, and whatever else becomes a row, which takes some 300.
+    pub load: Load,
+    /// Bytes of records other than points: texts and tables may be long.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { load: Load { points: 4 << 20, runs: RUNS_PER_FILE, values: 2_500_000 }, bytes: 64 << 20 }
+    }
+}
+
+impl Limits {
+    fn reached(&self, load: Load, bytes: usize) -> bool {
+        let Limits { load: most, bytes: most_bytes } = self;
+        load.points >= most.points || load.runs >= most.runs || load.values >= most.values || bytes >= *most_bytes
+    }
+}
+
 /// Seals everything that is live, in as many operations as it takes.
 pub async fn seal(tables: &Tables) -> Result<SealReport> {
+    seal_within(tables, Limits::default()).await
+}
+
+/// Like [`seal`], with other limits.
+pub(crate) async fn seal_within(tables: &Tables, limits: Limits) -> Result<SealReport> {
     let mut report = SealReport::default();
     super::finish_begun(tables).await?;
     loop {
         let mut records = 0;
         let done = super::run(tables, async |cut| {
-            let plan = plan(tables, cut)?;
+            let plan = plan(tables, cut, limits)?;
             records = plan.records;
             report.damaged = plan.damaged;
             Ok(plan.planned)
@@ -69,12 +92,13 @@ struct Plan {
 }
 
 /// Finds the parts of segments that the next operation absorbs.
-fn plan(tables: &Tables, cut: &Cut) -> Result<Plan> {
+fn plan(tables: &Tables, cut: &Cut, limits: Limits) -> Result<Plan> {
     let io = tables.io.as_ref();
     let mut segments = Vec::new();
     let mut reading = Reading::default();
-    // Of segments that hold little but points only the points count.
-    let mut others = 0;
+    // Of records of metrics only the points count.
+    let mut bytes = 0;
+    let mut full = false;
     let mut damaged = Vec::new();
     // Listed once, before any is read: a segment that has a successor here was complete when it is read below.
     let names = live::names(io)?;
@@ -88,7 +112,6 @@ fn plan(tables: &Tables, cut: &Cut) -> Result<Plan> {
             let _ = io.remove(&found.path);
             continue;
         }
-        let full = reading.points() >= POINTS_PER_OPERATION || others >= BYTES_PER_OPERATION;
         if full || stopped.contains(&found.writer) {
             stopped.insert(found.writer);
             continue;
@@ -104,11 +127,13 @@ fn plan(tables: &Tables, cut: &Cut) -> Result<Plan> {
             stopped.insert(found.writer);
             continue;
         }
-        let scan = segment::scan_raw(&content, found.from, |version, record, bytes| {
+        let scan = segment::scan_raw(&content, found.from, |version, record, len| {
             if matches!(record, RawRecord::Other(_)) {
-                others += bytes;
+                bytes += len;
             }
-            reading.add_raw(version, record)
+            reading.add_raw(version, record)?;
+            full = limits.reached(reading.load(), bytes);
+            Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         });
         if let Some(damage) = &scan.damage {
             damaged.push((found.path.clone(), damage.to_string()));
@@ -116,7 +141,8 @@ fn plan(tables: &Tables, cut: &Cut) -> Result<Plan> {
         }
         let later = segments_after(&found.path, &found.writer.to_string(), &names);
         // A torn tail of a dead writer holds nothing that `log` returned for.
-        let closed = scan.damage.is_none() && (later || !found.alive);
+        // Where the operation is full the next one goes on.
+        let closed = scan.damage.is_none() && !full && (later || !found.alive);
         let to = scan.end.max(found.from);
         if to == found.from && !closed {
             continue;
@@ -231,7 +257,9 @@ fn read_segments(tables: &Tables, cut: &Cut, segments: &[BatchSegment]) -> Resul
         if blake3::hash(&content[s.from as usize..]).to_hex().as_str() != s.digest {
             return Err(StoreError::damaged(path, "has changed since the operation that absorbs it was begun"));
         }
-        segment::scan_raw(&content, s.from, |version, record, _| live.add_raw(version, record));
+        segment::scan_raw(&content, s.from, |version, record, _| {
+            live.add_raw(version, record).map(ControlFlow::Continue)
+        });
     }
     Ok(live.finish(&run_ids(&cut.purged_runs).into_iter().collect()))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 
 use serde::Deserialize;
 
@@ -110,16 +111,16 @@ pub fn scan(bytes: &[u8], from: u64, mut each: impl FnMut(SegmentRecord)) -> Sca
         let decoded = postcard::from_bytes::<(Micros, Record)>(frame.payload);
         let (time, record) = decoded.map_err(|e| e.to_string())?;
         each(SegmentRecord { version: Version { time, ..version }, record });
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })
 }
 
-/// Like [`scan`], without a copy of the names in records of metrics; `each` also gets the size of the record in bytes. One
-/// that it refuses ends the scan as damage.
+/// Like [`scan`], without a copy of the names in records of metrics; `each` also gets the size of the record in bytes. It
+/// may end the scan after a record; one that it refuses ends it as damage.
 pub fn scan_raw<'a>(
     bytes: &'a [u8],
     from: u64,
-    mut each: impl FnMut(Version, RawRecord<'a>, usize) -> Result<(), InvalidRunId>,
+    mut each: impl FnMut(Version, RawRecord<'a>, usize) -> Result<ControlFlow<()>, InvalidRunId>,
 ) -> Scan {
     walk(bytes, from, |version, frame| {
         let (time, record) = RawRecord::decode(frame).map_err(|e| e.to_string())?;
@@ -128,7 +129,11 @@ pub fn scan_raw<'a>(
 }
 
 /// Finds the whole frames of a segment; the version that `each` gets lacks the time, which is in the payload.
-fn walk<'a>(bytes: &'a [u8], from: u64, mut each: impl FnMut(Version, &Frame<'a>) -> Result<(), String>) -> Scan {
+fn walk<'a>(
+    bytes: &'a [u8],
+    from: u64,
+    mut each: impl FnMut(Version, &Frame<'a>) -> Result<ControlFlow<()>, String>,
+) -> Scan {
     let (header, first) = match decode_header(bytes) {
         Ok(found) => found,
         Err(damage) => return Scan { end: 0, records: 0, damage: Some(damage) },
@@ -152,15 +157,20 @@ fn walk<'a>(bytes: &'a [u8], from: u64, mut each: impl FnMut(Version, &Frame<'a>
             }
         };
         // Records that a cut has absorbed are only counted: their sequence numbers belong to them.
+        let mut flow = ControlFlow::Continue(());
         if at >= from {
             let sequence = header.first_sequence + index;
             match each(Version { time: Micros(0), writer: header.writer, sequence }, &frame) {
-                Ok(()) => records += 1,
+                Ok(next) => flow = next,
                 Err(e) => break Some(format!("a record of kind {} cannot be read ({e})", frame.kind)),
             }
+            records += 1;
         }
         index += 1;
         at += frame.len as u64;
+        if flow.is_break() {
+            break None;
+        }
     };
     let damage = damage.map(|problem| Damage { offset: at, intact: index, problem, newer: false });
     Scan { end: at, records, damage }
