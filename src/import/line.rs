@@ -252,8 +252,12 @@ pub(super) fn parse(text: &str) -> Result<Line, String> {
         }
         "params" => {
             let mut params: ParamsLine = read(text)?;
-            // A double this large may have been a whole number.
-            let large = |p: &Param| matches!(p.0, ParamValue::Float(x) if x.abs() >= 9.2e18 && x.is_finite());
+            // A double this large may have been a whole number, and so may one in a list or dict.
+            let large = |p: &Param| match p.0 {
+                ParamValue::Float(x) => x.abs() >= 9.2e18 && x.is_finite(),
+                ParamValue::List(_) | ParamValue::Dict(_) => true,
+                _ => false,
+            };
             if params.values.0.iter().any(|(_, value)| large(value))
                 && let Some(marked) = big::mark_integers(text)
             {

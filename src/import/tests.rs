@@ -56,7 +56,7 @@ async fn each_type_of_line_arrives_in_its_table() {
         &[
             r#"{"type":"run","run":"r1","experiment":"churn","name":"a","start_time":"2026-11-23T09:30:00Z","user":"ana","host":"h","command":"c","git_commit":"1","git_branch":"b","git_dirty":true,"git_remote":"o","notes":"n","parent":"r0"}"#,
             "",
-            r#"{"type":"params","run":"r1","values":{"lr":0.1,"n":3,"big":18446744073709551616,"u":18446744073709551615,"neg":-170141183460469231731687303715884105728,"t":"1","b":true,"z":null,"l":[1,"a"],"d":{"k":{"x":1}},"nan":{"$float":"NaN"},"day":{"$date":"2026-11-23"},"at":{"$datetime":"2026-11-23T09:30:00Z"},"odd":{"$other":1}}}"#,
+            r#"{"type":"params","run":"r1","values":{"lr":0.1,"n":3,"big":18446744073709551616,"u":18446744073709551615,"neg":-170141183460469231731687303715884105728,"t":"1","b":true,"z":null,"l":[1,"a"],"d":{"k":{"x":1}},"ll":[[-18446744073709551617],{"$runlake.int":"1"}],"nan":{"$float":"NaN"},"day":{"$date":"2026-11-23"},"at":{"$datetime":"2026-11-23T09:30:00Z"},"odd":{"$other":1}}}"#,
             r#"{"type":"metrics","run":"r1","step":1,"time":1764000000.5,"values":{"loss":0.5,"auc":"NaN"}}"#,
             r#"{"type":"metrics","run":"r1","step":1.5,"context":{"split":"test","fold":3},"values":{"loss":"Infinity"}}"#,
             r#"{"type":"metric_goal","experiment":"churn","key":"loss","goal":"min","unit":"nats","description":"d"}"#,
@@ -107,6 +107,7 @@ async fn each_type_of_line_arrives_in_its_table() {
         ("z", "null=-"),
         ("l", r#"list=[1,"a"]"#),
         ("d", r#"dict={"k":{"x":1}}"#),
+        ("ll", "list=[[-18446744073709551617],1]"),
         ("nan", "float=NaN"),
         ("day", "date=2026-11-23"),
         ("odd", r#"dict={"$other":1}"#),

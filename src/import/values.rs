@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::big::{MARK, unmark_integers};
 use crate::model::{Micros, ParamValue, Step};
 
 /// A number, or the text of one that JSON cannot spell.
@@ -196,7 +197,7 @@ impl<'de> Visitor<'de> for ParamVisitor {
         while let Some(item) = seq.next_element()? {
             items.push(item);
         }
-        Ok(Param(ParamValue::List(Value::Array(items).to_string())))
+        Ok(Param(ParamValue::List(json_text(&Value::Array(items)))))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Param, A::Error> {
@@ -209,12 +210,17 @@ impl<'de> Visitor<'de> for ParamVisitor {
         }
         match object.iter().next() {
             Some((mark, value)) if object.len() == 1 && mark.starts_with('$') => marked(mark, value)
-                .unwrap_or_else(|| Ok(ParamValue::Dict(Value::Object(object.clone()).to_string())))
+                .unwrap_or_else(|| Ok(ParamValue::Dict(json_text(&Value::Object(object.clone())))))
                 .map(Param)
                 .map_err(A::Error::custom),
-            _ => Ok(Param(ParamValue::Dict(Value::Object(object).to_string()))),
+            _ => Ok(Param(ParamValue::Dict(json_text(&Value::Object(object))))),
         }
     }
+}
+
+/// A list or dict as text, with every digit of its integers.
+fn json_text(value: &Value) -> String {
+    unmark_integers(value.to_string())
 }
 
 /// Values that JSON has no notation for. `None` for a mark that means nothing here.
@@ -235,9 +241,12 @@ fn marked(mark: &str, value: &Value) -> Option<Result<ParamValue, String>> {
             Some(Ok(time)) => Ok(ParamValue::Time(time)),
             _ => wrong("a time like \"2026-11-23T09:30:00Z\""),
         },
-        super::big::MARK => match value.as_str().map(str::parse) {
+        MARK => match value.as_str().map(str::parse) {
             Some(Ok(int)) => Ok(ParamValue::Int(int)),
-            _ => wrong("an integer of 128 bits"),
+            _ => Err(format!(
+                "{} does not fit an integer of 128 bits; log it as text",
+                value.as_str().unwrap_or_default()
+            )),
         },
         _ => return None,
     })

@@ -1,5 +1,7 @@
 //! What tables and columns there are, for `DESCRIBE`, completion and docs.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 
@@ -112,7 +114,7 @@ fn doc(table: &Table) -> &'static str {
 }
 
 /// The columns of a table, by its SQL name.
-pub async fn columns(snapshot: &Snapshot, overlay: &Overlay, name: &str) -> Result<Vec<ColumnInfo>, QueryError> {
+pub async fn columns(snapshot: &Arc<Snapshot>, overlay: &Overlay, name: &str) -> Result<Vec<ColumnInfo>, QueryError> {
     let name = name.trim_start_matches("public.");
     let table = match Table::parse(name) {
         Some(Table::Frame(frame)) => {

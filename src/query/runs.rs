@@ -21,7 +21,7 @@ use crate::store::snapshot::Snapshot;
 const HIDDEN: [&str; 1] = ["deleted"];
 
 /// The plan of `runs` with the structs that a statement needs.
-pub async fn plan(snapshot: &Snapshot, overlay: &Overlay, named: &NamedKeys) -> Result<LogicalPlan, QueryError> {
+pub async fn plan(snapshot: &Arc<Snapshot>, overlay: &Overlay, named: &NamedKeys) -> Result<LogicalPlan, QueryError> {
     let keys = snapshot.keys().await?;
     let schema = stored_schema(named);
     let live = overlay.batches.get(&Table::Runs).map(Vec::as_slice).unwrap_or_default();

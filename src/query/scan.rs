@@ -16,7 +16,7 @@ use crate::store::{StoreError, frame};
 
 /// The rows of a table with these columns. `live` holds its live rows.
 pub async fn union(
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     overlay: &Overlay,
     table: &Table,
     schema: SchemaRef,
@@ -26,7 +26,10 @@ pub async fn union(
     if let Some(version) = snapshot.table(table).await? {
         // A file of `runs` that another engine wrote has no structs; its runs stand among the live rows.
         let files = version.files.iter().filter(|f| *table != Table::Runs || f.ours);
-        let sealed = FilesTable::new(&version, files, Arc::clone(&schema));
+        let mut sealed = FilesTable::new(&version, files, Arc::clone(&schema));
+        if *table != Table::Runs {
+            sealed = sealed.with_places(Arc::clone(snapshot) as _);
+        }
         let mut plan = LogicalPlanBuilder::scan(table.name(), provider_as_source(Arc::new(sealed)), None)?;
         if let Some(filter) = sealed_filter(overlay, table, &schema) {
             plan = plan.filter(filter)?;
@@ -76,7 +79,7 @@ fn sealed_filter(overlay: &Overlay, table: &Table, schema: &SchemaRef) -> Option
 }
 
 /// The plan of a table other than `runs` and the two of experiments.
-pub async fn plan(snapshot: &Snapshot, overlay: &Overlay, table: &Table) -> Result<LogicalPlan, QueryError> {
+pub async fn plan(snapshot: &Arc<Snapshot>, overlay: &Overlay, table: &Table) -> Result<LogicalPlan, QueryError> {
     let live = overlay.batches.get(table).cloned().unwrap_or_default();
     let (schema, live) = match table.schema() {
         Some(schema) => (schema, live),
@@ -87,7 +90,7 @@ pub async fn plan(snapshot: &Snapshot, overlay: &Overlay, table: &Table) -> Resu
 
 /// The columns of a frame are what was logged, sealed or live.
 async fn frame_rows(
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     table: &Table,
     live: Vec<RecordBatch>,
 ) -> Result<(SchemaRef, Vec<RecordBatch>), QueryError> {

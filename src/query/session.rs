@@ -21,7 +21,7 @@ use super::describe::{self, ColumnInfo, TableSummary};
 use super::error::QueryError;
 use super::experiment::PruneByExperiment;
 use super::keys::NamedKeys;
-use super::{experiments, guard, rewrite, runs, scan};
+use super::{experiments, guard, joins, names, rewrite, runs, scan};
 use crate::error::Result;
 use crate::model::{Micros, RunId};
 use crate::schema::{MetricDefRow, Row, Table};
@@ -159,6 +159,7 @@ impl Session {
         if matches!(&statement, Statement::Statement(sql) if matches!(sql.as_ref(), Sql::ShowTables { .. })) {
             return self.show(describe::tables_batch(self.tables()));
         }
+        joins::spread_using(&mut statement);
         let snapshot = &self.snapshot;
         let mut named = NamedKeys::default();
         let mut notes = Vec::new();
@@ -170,6 +171,7 @@ impl Session {
         } else {
             snapshot.overlay_of_long_tables().await?
         };
+        names::tell_apart(&mut statement);
         let context = self.context(&statement, overlay, &named).await?;
         let plan = context.state().statement_to_plan(statement).await;
         let plan = plan.map_err(|e| self.explain(e))?;

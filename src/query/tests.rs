@@ -233,3 +233,48 @@ async fn select_star_shows_structs_and_describe_shows_keys() {
     +---------------+---------------------------------------------------------------------+
     "#);
 }
+
+#[tokio::test]
+async fn runs_named_by_their_ids_are_looked_for_in_their_experiments_and_months_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path()).unwrap();
+    // Ids of all experiments lie between each other, so that only the experiment tells their pages apart.
+    for n in 0..12 {
+        let start = Micros(1_790_000_000_000_000 + n % 2 * 40 * 24 * 3600 * 1_000_000);
+        let options = RunOptions::new(format!("e{}", n % 4)).id(RunId::parse(&format!("r{n:02}")).unwrap());
+        let run = store.start_run(options.start_time(start)).unwrap();
+        run.log_metric_at("loss", n as f64, 1).unwrap();
+        if n != 7 {
+            run.end(Status::Finished, None, None).unwrap();
+        }
+    }
+    store.flush().unwrap();
+    store.seal().await.unwrap();
+    let id_of = |name: &str| crate::model::ExperimentId::derive(name, 0).to_string();
+    let plan = async |condition: &str| {
+        let plan = ask(&store, &format!("EXPLAIN SELECT value FROM metrics WHERE {condition}")).await;
+        let experiments: Vec<_> = (0..4).filter(|n| plan.contains(&id_of(&format!("e{n}")))).collect();
+        (experiments, plan.matches("month=2026-09").count() > 0, plan.matches("month=2026-10").count() > 0)
+    };
+    assert_eq!(plan("run_id = 'r02'").await, (vec![2], true, false));
+    assert_eq!(plan("'r03' = run_id AND key = 'loss'").await, (vec![3], false, true));
+    assert_eq!(plan("run_id IN ('r02', 'r03', 'r06')").await, (vec![2, 3], true, true));
+    // One that has not ended lies elsewhere in `runs`, and in the same place in `metrics`.
+    assert_eq!(plan("run_id = 'r07'").await, (vec![3], false, true));
+    // Nobody knows where these lie, or they say nothing.
+    for condition in ["run_id = 'r99'", "run_id IN ('r01', 'r99')", "run_id <> 'r01'", "run_id > 'r01'"] {
+        assert_eq!(plan(condition).await, (vec![], true, true), "{condition}");
+    }
+    let values = |condition: &str| format!("SELECT value FROM metrics WHERE {condition} ORDER BY value");
+    for (condition, expected) in [
+        ("run_id = 'r02'", "2.0"),
+        ("run_id = 'r07'", "7.0"),
+        ("run_id IN ('r02', 'r03', 'r06')", "2.0 3.0 6.0"),
+        ("run_id IN ('r01', 'r99') OR value = 11", "1.0 11.0"),
+        ("run_id = 'r99'", ""),
+    ] {
+        let shown = ask(&store, &values(condition)).await;
+        let found: Vec<_> = shown.split(|c: char| !c.is_ascii_digit() && c != '.').filter(|w| !w.is_empty()).collect();
+        assert_eq!(found.join(" "), expected, "{condition}");
+    }
+}

@@ -1,12 +1,15 @@
 //! One consistent state of the store for reading: a cut, and the records that are not sealed yet.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use arrow::array::AsArray;
+use arrow::datatypes::{DataType, Field, Schema};
+use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::cut::{Batch, Cut, OpenRun, Work, run_ids};
-use super::delta::{TableVersion, Tables};
+use super::delta::{Place, Places, TableVersion, Tables};
 use super::error::{Result, StoreError};
 use super::io::{Entry, Io};
 use super::layout;
@@ -210,6 +213,39 @@ impl Snapshot {
             }
         }
         Ok(runs)
+    }
+}
+
+#[async_trait]
+impl Places for Snapshot {
+    async fn places(&self, runs: &BTreeSet<RunId>) -> Result<BTreeMap<RunId, Place>> {
+        let mut places = BTreeMap::new();
+        for open in &self.cut.open_runs {
+            if let Some(run) = runs.iter().find(|run| run.as_str() == open.run) {
+                let place = Place { experiment_id: open.experiment_id.clone(), month: Some(open.month) };
+                places.insert(run.clone(), place);
+            }
+        }
+        let wanted: BTreeSet<RunId> = runs.iter().filter(|run| !places.contains_key(*run)).cloned().collect();
+        let Some(table) = self.table(&Table::Runs).await?.filter(|_| !wanted.is_empty()) else { return Ok(places) };
+        let text = |name: &str| Field::new(name, DataType::Utf8, true);
+        let schema = Arc::new(Schema::new(vec![text("run_id"), text("experiment_id")]));
+        // A row does not say its month, its file does.
+        let mut months: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for file in &table.files {
+            months.entry(file.month).or_default().push(file);
+        }
+        for (month, files) in months {
+            for rows in sealed::rows_of(self, &table, files, Arc::clone(&schema), &wanted, None).await? {
+                for (run, experiment) in rows.column(0).as_string::<i32>().iter().zip(rows.column(1).as_string::<i32>())
+                {
+                    if let (Some(run), Some(experiment)) = (run, experiment) {
+                        places.insert(RunId::parse(run)?, Place { experiment_id: experiment.to_string(), month });
+                    }
+                }
+            }
+        }
+        Ok(places)
     }
 }
 

@@ -13,5 +13,5 @@ mod version;
 
 pub use commit::Change;
 pub use file::{DataFile, NewFile, write_file, write_sorted};
-pub use scan::{FilesTable, register_files};
+pub use scan::{FilesTable, Place, Places, register_files};
 pub use version::{TableVersion, Tables};

@@ -1,6 +1,11 @@
 //! A plain Parquet scan over the files of a table version, with statistics and page index, so that pruning, TopK and
 //! leaf projection work and another process can be handed the plan.
+//!
+//! Rows are sorted by experiment first. A query that names runs by their ids and no experiment would read the pages of
+//! every experiment, so the scan looks up where these runs lie and adds their experiments and months.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
@@ -8,18 +13,23 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Result, ScalarValue, Statistics, project_schema};
+use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::context::SessionContext;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::expr::InList;
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType, ident, lit};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectStore;
 use url::Url;
 
 use super::{DataFile, TableVersion};
+use crate::model::{Month, RunId};
+use crate::store::error::Result as StoreResult;
 
 /// Under this address the files of a store are known to a session.
 const ADDRESS: &str = "runlake://store/";
@@ -30,13 +40,35 @@ pub fn register_files(context: &SessionContext, objects: Arc<dyn ObjectStore>) {
     context.register_object_store(&url, objects);
 }
 
+/// Where the sealed rows of a run lie, in every table, for the life of the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its experiment.
+    pub experiment_id: String,
+    /// Its partition.
+    pub month: Option<Month>,
+}
+
+/// Knows where runs lie.
+#[async_trait]
+pub trait Places: Debug + Send + Sync {
+    /// The places of those of these runs that are sealed.
+    async fn places(&self, runs: &BTreeSet<RunId>) -> StoreResult<BTreeMap<RunId, Place>>;
+}
+
 /// Rows of data files as a table of the engine.
 #[derive(Debug)]
 pub struct FilesTable {
     schema: SchemaRef,
-    files: Vec<PartitionedFile>,
+    files: Vec<(Option<Month>, PartitionedFile)>,
     rows: usize,
+    places: Option<Arc<dyn Places>>,
 }
+
+/// Rows of a table from which on it pays to look up where a run lies; tests look it up always.
+const LOOKUP_PAYS: usize = if cfg!(test) { 1 } else { 200_000 };
+/// More ids than this in one condition are not looked up.
+const MOST_RUNS: usize = 100;
 
 impl FilesTable {
     /// A scan of these files of a table, with these columns; a column that a file lacks reads as NULL.
@@ -46,12 +78,53 @@ impl FilesTable {
             .into_iter()
             .map(|file| {
                 rows += file.rows as usize;
-                PartitionedFile::new(version.full_path(file), file.size)
-                    .with_statistics(Arc::new(statistics(file, &schema)))
+                let part = PartitionedFile::new(version.full_path(file), file.size)
+                    .with_statistics(Arc::new(statistics(file, &schema)));
+                (file.month, part)
             })
             .collect();
-        FilesTable { schema, files, rows }
+        FilesTable { schema, files, rows, places: None }
     }
+
+    /// Looks up the runs that a condition names, where the table is large enough for that to pay.
+    pub fn with_places(mut self, places: Arc<dyn Places>) -> Self {
+        self.places = (self.rows >= LOOKUP_PAYS).then_some(places);
+        self
+    }
+
+    /// The places of the runs that the conditions ask for; `None` when they do not name some, or not all are known.
+    async fn places(&self, filters: &[Expr]) -> Result<Option<BTreeSet<(String, Option<Month>)>>> {
+        let Some(places) = &self.places else { return Ok(None) };
+        let Some(runs) = filters.iter().find_map(named_runs) else { return Ok(None) };
+        let found = places.places(&runs).await.map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let known = found.len() == runs.len();
+        Ok(known.then(|| found.into_values().map(|place| (place.experiment_id, place.month)).collect()))
+    }
+}
+
+/// The ids in a condition `run_id = '...'` or `run_id IN ('...', ...)`.
+fn named_runs(filter: &Expr) -> Option<BTreeSet<RunId>> {
+    let is_id = |expr: &Expr| matches!(expr, Expr::Column(column) if column.name == "run_id");
+    let values: Vec<&Expr> = match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_id(left) => vec![right.as_ref()],
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_id(right) => vec![left.as_ref()],
+        Expr::InList(InList { expr, list, negated: false }) if is_id(expr) => list.iter().collect(),
+        // Short lists arrive as chains of OR.
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            let mut runs = named_runs(left)?;
+            runs.extend(named_runs(right)?);
+            return (runs.len() <= MOST_RUNS).then_some(runs);
+        }
+        _ => return None,
+    };
+    let run = |value: &Expr| match value {
+        Expr::Literal(value, _) => RunId::parse(value.try_as_str()??).ok(),
+        _ => None,
+    };
+    if values.len() > MOST_RUNS {
+        return None;
+    }
+    values.into_iter().map(run).collect()
 }
 
 fn statistics(file: &DataFile, schema: &SchemaRef) -> Statistics {
@@ -94,17 +167,35 @@ impl TableProvider for FilesTable {
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
+        filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        if self.files.is_empty() {
+        let places = self.places(filters).await?;
+        let may_hold = |month: &Option<Month>| {
+            let fits = |place: &Option<Month>| place.is_none() || month.is_none() || place == month;
+            places.as_ref().is_none_or(|places| places.iter().any(|(_, place)| fits(place)))
+        };
+        let files = self.files.iter().filter(|(month, _)| may_hold(month));
+        let files: Vec<PartitionedFile> = files.map(|(_, file)| file.clone()).collect();
+        if files.is_empty() {
             return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema, projection)?)));
         }
         let options = state.config_options().execution.parquet.clone();
         let options = datafusion::config::TableParquetOptions { global: options, ..Default::default() };
-        let source = ParquetSource::new(Arc::clone(&self.schema)).with_table_parquet_options(options);
+        let mut source = ParquetSource::new(Arc::clone(&self.schema)).with_table_parquet_options(options);
+        if let Some(places) = places {
+            let ids = places.into_iter().map(|(id, _)| id).collect::<BTreeSet<_>>().into_iter().map(lit).collect();
+            let within = ident("experiment_id").in_list(ids, false);
+            let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
+            source = source.with_predicate(state.create_physical_expr(within, &schema)?);
+        }
         let url = ObjectStoreUrl::parse(ADDRESS).expect("a constant");
-        let groups = FileGroup::new(self.files.clone()).split_files(state.config().target_partitions());
+        // Files never change, so what their footers say is read once in a session.
+        let objects = state.runtime_env().object_store(&url)?;
+        let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
+        source =
+            source.with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(objects, footers)));
+        let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         let mut statistics = Statistics::new_unknown(&self.schema);
         statistics.num_rows = Precision::Exact(self.rows);
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
