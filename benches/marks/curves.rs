@@ -43,7 +43,9 @@ pub fn real(bench: &mut Bench) {
         let files = format!("{}/{table}/**/*.parquet", store.place());
         format!("CREATE VIEW {table} AS SELECT * FROM read_parquet('{files}')")
     };
-    ["metrics", "runs"].map(|table| duck.sql(&view(table)));
+    for table in ["metrics", "runs"] {
+        duck.sql(&view(table));
+    }
     let session = bench.session(&store);
 
     let ours = "SELECT run_id, key, max FROM metric_stats";

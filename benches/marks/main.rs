@@ -2,7 +2,7 @@
 //!
 //! Times are medians. Where two things are compared they run in turn, so that whatever else the machine does meets both.
 //! `cargo xtask bench` calls this with the Python of the peers; without it the comparisons with them are left out.
-//! Words after `--` pick questions by name; `--full` asks those too that take minutes.
+//! Words after `--` pick questions by name; `--full` asks those too that take minutes; `--folder=DIR` keeps the stores.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -22,6 +22,7 @@ mod wide;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use runlake::{Error, QueryError};
 use tokio::runtime::Runtime;
 
 /// One line of the table.
@@ -67,7 +68,7 @@ impl Bench {
     pub fn ask(&self, session: &runlake::Session, sql: &str) -> usize {
         let rows = async {
             let frame = session.sql(sql).await?;
-            frame.collect().await.map_err(runlake::Error::from)
+            frame.collect().await.map_err(QueryError::from).map_err(Error::from)
         };
         let batches = self.runtime.block_on(rows).unwrap_or_else(|e| panic!("{sql}: {e}"));
         batches.iter().map(|batch| batch.num_rows()).sum()
@@ -102,10 +103,12 @@ fn main() {
     }
     let full = args.iter().any(|arg| arg == "--full");
     let named: Vec<&String> = args.iter().filter(|arg| !arg.starts_with("--")).collect();
+    let kept = args.iter().find_map(|arg| arg.strip_prefix("--folder=")).map(PathBuf::from);
     let dir = tempfile::tempdir().expect("a temporary folder");
     let python = std::env::var_os("RUNLAKE_BENCH_PYTHON").map(PathBuf::from);
     let runtime = Runtime::new().expect("threads can be started");
-    let mut bench = Bench { runtime, folder: dir.path().to_path_buf(), python, marks: Vec::new() };
+    let mut bench =
+        Bench { runtime, folder: kept.unwrap_or_else(|| dir.path().to_path_buf()), python, marks: Vec::new() };
     for (name, long, ask) in QUESTIONS {
         let wanted = if named.is_empty() { full || !long } else { named.iter().any(|n| *n == name) };
         if wanted {

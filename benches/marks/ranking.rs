@@ -7,7 +7,7 @@ use serde_json::json;
 use super::peer::Peer;
 use super::timing::{Pair, pair, shown, time};
 use super::{Bench, common};
-use runlake::{Session, Store};
+use runlake::{Error, QueryError, Session, Store};
 
 /// The question to the wide table. Columns of the flat file have the same names in quotes.
 pub const OURS: &str = "SELECT name, params.lr, params.model, params.seed, metrics.auc FROM runs
@@ -53,7 +53,7 @@ pub fn flat(bench: &Bench, session: &Session, runs: u64, duck: &mut Peer) -> Str
     );
     let write = async {
         let frame = session.sql(&sql).await?;
-        frame.write_parquet(&plain, Default::default(), None).await.map_err(runlake::Error::from)
+        frame.write_parquet(&plain, Default::default(), None).await.map_err(QueryError::from).map_err(Error::from)
     };
     bench.runtime.block_on(write).expect("the export can be written");
     duck.sql(&format!("COPY (SELECT * FROM read_parquet('{plain}')) TO '{flat}' (FORMAT parquet)"));

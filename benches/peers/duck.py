@@ -15,12 +15,12 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         begun = time.perf_counter()
-        result = connection.execute(request["sql"])
+        answer = {}
+        result = connection.sql(request["sql"])
         if request.get("rows"):
             answer = {"rows": [[str(value) for value in row] for row in result.fetchall()]}
-        else:
+        elif result is not None:
             result.to_arrow_table()
-            answer = {}
         answer["seconds"] = time.perf_counter() - begun
         print(json.dumps(answer), flush=True)
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field};
 use deltalake::kernel::Add;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -11,6 +11,7 @@ use parquet::schema::types::ColumnPath;
 use serde::{Deserialize, Serialize};
 
 use super::encode::{Columns, encode};
+use super::sample;
 use super::sort::sort;
 use crate::model::Month;
 use crate::schema::wide::KeyCounts;
@@ -180,7 +181,7 @@ pub fn write_sorted(
     let folder = layout::table(table);
     let full = format!("{folder}/{path}");
     let mut bytes = Vec::new();
-    encode(rows, properties(table, &rows.schema()), &mut bytes).map_err(StoreError::parquet(&full))?;
+    encode(rows, properties(table, rows), &mut bytes).map_err(StoreError::parquet(&full))?;
     if let Some(counts) = counts {
         let json = serde_json::to_vec(counts).expect("plain data is JSON");
         let beside = format!("{folder}/{}", layout::key_counts(&path));
@@ -199,7 +200,7 @@ pub fn write_sorted(
     })
 }
 
-fn properties(table: &Table, schema: &Schema) -> WriterProperties {
+fn properties(table: &Table, rows: &dyn Columns) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::Page)
@@ -208,7 +209,7 @@ fn properties(table: &Table, schema: &Schema) -> WriterProperties {
     if *table == Table::Runs {
         builder = builder.set_max_row_group_row_count(Some(64 * 1024));
     }
-    for field in schema.fields() {
+    for field in rows.schema().fields() {
         if field.name() == HIDDEN_STATE {
             builder = builder.set_column_statistics_enabled(ColumnPath::from(HIDDEN_STATE), EnabledStatistics::None);
         }
@@ -216,6 +217,9 @@ fn properties(table: &Table, schema: &Schema) -> WriterProperties {
         for path in float_columns(field, Vec::new()) {
             builder = builder.set_column_statistics_enabled(ColumnPath::new(path), EnabledStatistics::None);
         }
+    }
+    for path in sample::without_repeats(rows) {
+        builder = builder.set_column_dictionary_enabled(ColumnPath::new(path), false);
     }
     builder.build()
 }

@@ -6,6 +6,7 @@
 mod commit;
 mod encode;
 mod file;
+mod sample;
 mod scan;
 mod schema;
 mod sort;
