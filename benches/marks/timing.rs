@@ -25,7 +25,8 @@ pub struct Pair {
 
 /// Times two things in turn, after one round that does not count.
 pub fn pair(rounds: usize, mut ours: impl FnMut() -> Duration, mut theirs: impl FnMut() -> Duration) -> Pair {
-    (ours(), theirs());
+    ours();
+    theirs();
     let times: Vec<(Duration, Duration)> = (0..rounds)
         .map(|round| {
             // Who goes first changes: the second finds the caches as the first left them.
