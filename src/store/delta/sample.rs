@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn values_that_differ_get_no_dictionary() {
         let n = 50_000;
-        let random = |i: usize| (i as f64 * 0.618).fract();
+        let random = |i: usize| (i as f64 * 0.618_033_988_749_894_9).fract();
         let different: ArrayRef = Arc::new(Float64Array::from_iter_values((0..n).map(random)));
         let few: ArrayRef = Arc::new(Float64Array::from_iter_values((0..n).map(|i| (i % 100) as f64)));
         let leaf = |name| Arc::new(Field::new(name, DataType::Float64, true));
