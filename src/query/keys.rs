@@ -77,9 +77,10 @@ impl Group {
             Group::ParamsNum => &[StoredStruct::ParamsNum],
             Group::ParamsText => &[StoredStruct::ParamsText],
             Group::Metrics => &[StoredStruct::Metrics],
-            Group::MetricsMin => &[StoredStruct::MetricsMin],
-            Group::MetricsMax => &[StoredStruct::MetricsMax],
-            Group::Best => &[StoredStruct::MetricsMin, StoredStruct::MetricsMax],
+            // An extreme that is the last value too is stored as that alone.
+            Group::MetricsMin => &[StoredStruct::MetricsMin, StoredStruct::Metrics],
+            Group::MetricsMax => &[StoredStruct::MetricsMax, StoredStruct::Metrics],
+            Group::Best => &[StoredStruct::MetricsMin, StoredStruct::MetricsMax, StoredStruct::Metrics],
             Group::Tags => &[StoredStruct::Tags],
             Group::Data => &[StoredStruct::Data],
         }

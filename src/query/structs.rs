@@ -9,11 +9,12 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, StructArray, new_null_array};
-use arrow::compute::cast as cast_array;
+use arrow::compute::kernels::zip::zip;
+use arrow::compute::{cast as cast_array, is_null};
 use arrow::datatypes::{DataType, Field, Fields, Float64Type};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, exec_datafusion_err};
-use datafusion::functions::core::expr_fn::get_field;
+use datafusion::functions::core::expr_fn::{coalesce, get_field};
 use datafusion::functions::core::getfield::GetFieldFunc;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
@@ -33,6 +34,8 @@ use crate::store::merge::Overlay;
 pub enum Leaf {
     /// As it is stored in this struct.
     Stored(StoredStruct),
+    /// As it is stored in this struct; where it is NULL there it is the last value, which is not stored twice.
+    Extreme(StoredStruct),
     /// As it is stored in this struct, as another type; NULL where it does not fit.
     Cast(StoredStruct, DataType),
     /// The least or the greatest value, by what the experiment of the run strives for; ids of experiments by goal.
@@ -57,6 +60,8 @@ impl Leaf {
                 };
                 Leaf::Best { min: with_goal(Goal::Min), max: with_goal(Goal::Max) }
             }
+            Group::MetricsMin => Leaf::Extreme(StoredStruct::MetricsMin),
+            Group::MetricsMax => Leaf::Extreme(StoredStruct::MetricsMax),
             other => Leaf::Stored(other.stored()[0]),
         }
     }
@@ -65,6 +70,7 @@ impl Leaf {
     pub fn data_type(&self) -> DataType {
         match self {
             Leaf::Stored(stored) => stored.leaf(),
+            Leaf::Extreme(stored) => stored.leaf(),
             Leaf::Cast(_, data_type) => data_type.clone(),
             Leaf::Best { .. } => DataType::Float64,
         }
@@ -73,8 +79,10 @@ impl Leaf {
     /// The value as an expression over the stored structs.
     pub fn expr(&self, key: &str, stored: impl Fn(StoredStruct) -> Expr, experiment_id: Expr) -> Expr {
         let leaf = |of: StoredStruct| get_field(stored(of), key);
+        let extreme = |of: StoredStruct| coalesce(vec![leaf(of), leaf(StoredStruct::Metrics)]);
         match self {
             Leaf::Stored(of) => leaf(*of),
+            Leaf::Extreme(of) => extreme(*of),
             // A whole number that was counted as one fits.
             Leaf::Cast(of @ StoredStruct::ParamsNum, data_type) => cast(leaf(*of), data_type.clone()),
             Leaf::Cast(of, data_type) => try_cast(leaf(*of), data_type.clone()),
@@ -82,8 +90,8 @@ impl Leaf {
                 let is_in = |ids: &[String]| {
                     experiment_id.clone().in_list(ids.iter().map(|id| lit(id.as_str())).collect(), false)
                 };
-                when(is_in(min), leaf(StoredStruct::MetricsMin))
-                    .when(is_in(max), leaf(StoredStruct::MetricsMax))
+                when(is_in(min), extreme(StoredStruct::MetricsMin))
+                    .when(is_in(max), extreme(StoredStruct::MetricsMax))
                     .end()
                     .expect("both branches are doubles")
             }
@@ -159,15 +167,21 @@ impl ScalarUDFImpl for WholeStruct {
             let leaves = &by_name[self.position(stored) - 1];
             leaves.get(key).copied().ok_or_else(|| exec_datafusion_err!("{} has no leaf '{key}'", stored.name()))
         };
+        let extreme = |stored: StoredStruct, key: &str| -> Result<ArrayRef> {
+            let (extreme, last) = (find(stored, key)?, find(StoredStruct::Metrics, key)?);
+            Ok(zip(&is_null(extreme)?, last, extreme)?)
+        };
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.leaves.len());
         for (key, leaf) in &self.leaves {
             columns.push(match leaf {
                 Leaf::Stored(stored) => Arc::clone(find(*stored, key)?),
+                Leaf::Extreme(stored) => extreme(*stored, key)?,
                 Leaf::Cast(stored, data_type) => cast_array(find(*stored, key)?, data_type)?,
                 Leaf::Best { min, max } if min.is_empty() && max.is_empty() => new_null_array(&DataType::Float64, rows),
                 Leaf::Best { min, max } => {
-                    let least = find(StoredStruct::MetricsMin, key)?.as_primitive::<Float64Type>();
-                    let most = find(StoredStruct::MetricsMax, key)?.as_primitive::<Float64Type>();
+                    let (least, most) =
+                        (extreme(StoredStruct::MetricsMin, key)?, extreme(StoredStruct::MetricsMax, key)?);
+                    let (least, most) = (least.as_primitive::<Float64Type>(), most.as_primitive::<Float64Type>());
                     let mut best = Float64Builder::with_capacity(rows);
                     for (i, id) in arrays[0].as_string::<i32>().iter().enumerate() {
                         let is_in = |ids: &[String]| id.is_some_and(|id| ids.iter().any(|other| other == id));

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{Result, StoreError};
 use super::io::Io;
 use super::layout;
-use super::live::Live;
+use super::live::{Live, Reading};
 use crate::model::{ExperimentId, ExperimentState, GoalState, Micros, Month, RunId, Status, WriterId};
 
 /// Version of the format of cuts and batches that this code writes.
@@ -197,12 +197,10 @@ impl Cut {
         purged.runs.iter().map(|run| Ok(RunId::parse(run)?)).collect()
     }
 
-    /// Takes what was purged out of live records. Without records of runs nothing is read.
-    pub fn drop_purged(&self, io: &dyn Io, live: &mut Live) -> Result<()> {
-        if !live.states.is_empty() {
-            live.drop_runs(&self.purged_runs(io)?);
-        }
-        Ok(())
+    /// What live records add up to, without what was purged. Without records of runs nothing more is read.
+    pub fn live_of(&self, io: &dyn Io, read: Reading) -> Result<Live> {
+        let gone = if read.load().runs == 0 { BTreeSet::new() } else { self.purged_runs(io)? };
+        Ok(read.finish(&gone))
     }
 
     /// Writes down, for operation `n`, that these runs are purged too.

@@ -64,7 +64,7 @@ impl Snapshot {
 
     /// Names of the experiments of those of these runs that exist.
     pub(crate) async fn experiments_of(&self, runs: &BTreeSet<RunId>) -> Result<HashMap<RunId, String>> {
-        let (experiments, _, started) = merge::experiments(self.cut(), self.live());
+        let (experiments, _, started) = merge::experiments(self.cut(), self.live(), &self.live().states);
         let name = |id: &str| experiments.get(id).map(|e| e.name().to_string());
         let mut found = HashMap::new();
         for run in runs {

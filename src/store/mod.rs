@@ -17,6 +17,8 @@ pub(crate) mod live;
 pub(crate) mod merge;
 mod object;
 pub mod ops;
+mod parallel;
+mod points;
 mod run;
 pub(crate) mod sealed;
 pub(crate) mod segment;

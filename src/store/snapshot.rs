@@ -14,7 +14,7 @@ use super::error::{Result, StoreError};
 use super::io::{Entry, Io};
 use super::layout;
 use super::lease::Lease;
-use super::live::{self, Found, Live};
+use super::live::{self, Found, Live, Reading};
 use super::merge::{self, Overlay};
 use super::sealed;
 use super::segment::Damage;
@@ -63,7 +63,7 @@ impl Snapshot {
             let cut = Cut::newest(io.as_ref())?;
             let Some(lease) = hold(&io, &cut)? else { continue 'again };
             let mut segments = live::find(io.as_ref(), &cut, &names)?;
-            let mut live = Live::default();
+            let mut live = Reading::default();
             for found in &mut segments {
                 if live::read(io.as_ref(), found, &mut live)?.is_none() {
                     continue 'again;
@@ -86,7 +86,7 @@ impl Snapshot {
                 }
                 return Err(problem);
             }
-            cut.drop_purged(io.as_ref(), &mut live)?;
+            let live = cut.live_of(io.as_ref(), live)?;
             let alive = segments.iter().filter(|f| f.alive).map(|f| f.writer.to_string()).collect();
             let snapshot = Snapshot::of(tables, cut, live, segments, Some(alive));
             return Ok(Snapshot { lost, _lease: lease, ..snapshot });
@@ -177,7 +177,7 @@ impl Snapshot {
 
     /// Names of all experiments, deleted ones too.
     pub fn experiment_names(&self) -> Vec<String> {
-        merge::experiments(&self.cut, &self.live).0.values().map(|e| e.name().to_string()).collect()
+        merge::experiments(&self.cut, &self.live, &self.live.states).0.values().map(|e| e.name().to_string()).collect()
     }
 
     /// Names of the frames that there are.

@@ -60,6 +60,52 @@ async fn what_is_logged_is_shown_the_same_live_sealed_and_compacted() {
 }
 
 #[tokio::test]
+async fn small_operations_give_what_a_large_one_gives() {
+    use super::live::Load;
+    use super::ops::{Limits, seal_within};
+    let all = Load { points: usize::MAX, runs: usize::MAX, values: usize::MAX };
+    for load in [Load { points: 4, ..all }, Load { runs: 1, ..all }, Load { values: 5, ..all }] {
+        let (_dir, store) = new_store();
+        for seed in 1..4 {
+            log_everything(&store, "wine", seed).finish(Status::Finished).unwrap();
+        }
+        store.close_segment().unwrap();
+        let live = dump(&store).await;
+        let report = seal_within(store.tables(), Limits { load, bytes: usize::MAX }).await.unwrap();
+        assert!(report.operations >= 3, "{load:?}: {report:?}");
+        assert!(store.io().list(layout::LIVE).unwrap().iter().all(|e| !e.name.ends_with(".seg")), "{load:?}");
+        assert_same(&live, &dump(&store).await, &format!("sealing within {load:?}"));
+    }
+}
+
+#[tokio::test]
+async fn a_late_tag_writes_only_what_it_changes() {
+    let (_dir, store) = new_store();
+    let tagged = log_everything(&store, "wine", 1);
+    tagged.finish(Status::Finished).unwrap();
+    log_everything(&store, "wine", 2).finish(Status::Finished).unwrap();
+    store.seal().await.unwrap();
+    let before = store.snapshot().unwrap().cut().tables.clone();
+    store.attach(tagged.id().clone()).unwrap().set_tag("late", "yes").unwrap();
+    let live = dump(&store).await;
+    store.seal().await.unwrap();
+    let after = store.snapshot().unwrap().cut().tables.clone();
+    let written: Vec<_> = after.iter().filter(|(table, version)| before[*table] != **version).map(|(t, _)| t).collect();
+    assert_eq!(written, ["runs", "tags"]);
+    assert_same(&live, &dump(&store).await, "sealing a tag");
+
+    // A run that is taken up again moves as a whole.
+    let again = store.start_run(RunOptions::new("wine").id(tagged.id().clone())).unwrap();
+    let live = dump(&store).await;
+    store.seal().await.unwrap();
+    assert_same(&live, &dump(&store).await, "sealing a run that goes on");
+    again.finish(Status::Finished).unwrap();
+    let live = dump(&store).await;
+    store.seal().await.unwrap();
+    assert_same(&live, &dump(&store).await, "sealing its end");
+}
+
+#[tokio::test]
 async fn deleted_runs_are_hidden_come_back_and_are_reclaimed() {
     let (dir, store) = new_store();
     let kept = log_everything(&store, "wine", 1);

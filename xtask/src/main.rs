@@ -16,12 +16,13 @@ Tasks:
   test    formatting, lints, all tests and doc tests, the comparison with other engines, the scale test
   crash   more of the crash tests: `--rounds N` processes are killed (default: 2000), power is cut in more lives of a store,
           every call to the disk fails once, and the model gets all its processes (which takes 2.5 GB of memory)
-  bench   runs the benchmarks and prints their figures (arguments after it go to criterion)
+  bench   runs the benchmarks, peers beside them, and prints every figure with its mark (--full: the long ones too;
+          names such as `seal ranking`: only these)
   docs    writes the generated parts of docs/ again
 
 Environment:
   CARGO_TARGET_DIR     where everything is built (default: runlake/target in the cache folder)
-  RUNLAKE_BENCH_DATA   folder with the data of the scale test (default: ../shared/data)
+  RUNLAKE_BENCH_DATA   folder with the data of the scale test and of benchmarks (default: ../shared/data)
   CI                   when set, what cannot run fails instead of being skipped";
 
 fn main() -> ExitCode {

@@ -1,4 +1,5 @@
-//! Steps in Python: other engines read what runlake wrote. Their packages go into an environment of their own.
+//! Steps in Python: other engines read what runlake wrote, and peers do the same work beside it. Their packages go into
+//! environments of their own.
 
 use std::env;
 use std::fs;
@@ -7,13 +8,31 @@ use std::process::{Command, Stdio};
 
 use crate::step::{Failed, Tasks};
 
-const REQUIREMENTS: &str = "tests/engines/requirements.txt";
 const ENGINES: &str = "other engines";
 const SCALE: &str = "scale";
 
+/// Packages that belong together.
+struct Packages {
+    /// What is wanted, pinned.
+    requirements: &'static str,
+    /// Name of the environment in the cache folder.
+    folder: &'static str,
+    /// What a working environment can do.
+    check: &'static str,
+}
+
+const READERS: Packages = Packages {
+    requirements: "tests/engines/requirements.txt",
+    folder: "venv",
+    check: "import deltalake, duckdb, pyarrow",
+};
+
+const PEERS: Packages =
+    Packages { requirements: "benches/peers/requirements.txt", folder: "peers", check: "import duckdb, mlflow" };
+
 /// Compares what other engines read with what runlake says.
 pub fn engines(tasks: &Tasks) -> Result<(), Failed> {
-    let Some(python) = environment(tasks, ENGINES)? else { return Ok(()) };
+    let Some(python) = environment(tasks, ENGINES, &READERS)? else { return Ok(()) };
     let Some(binary) = binary(tasks) else {
         return tasks.cannot_run(ENGINES, "there is no runlake binary in the target folder");
     };
@@ -30,13 +49,18 @@ pub fn scale(tasks: &Tasks) -> Result<(), Failed> {
         tasks.skip(SCALE, &format!("no data in {} (RUNLAKE_BENCH_DATA names another folder)", data.display()));
         return Ok(());
     }
-    let Some(python) = environment(tasks, SCALE)? else { return Ok(()) };
+    let Some(python) = environment(tasks, SCALE, &READERS)? else { return Ok(()) };
     let Some(binary) = binary(tasks) else {
         return tasks.cannot_run(SCALE, "there is no runlake binary in the target folder");
     };
     let mut command = Command::new(python);
     command.arg("tests/scale/load.py").arg("--data").arg(data).arg("--runlake").arg(binary);
     tasks.run(SCALE, &mut command)
+}
+
+/// The interpreter that has the peers of the benchmarks.
+pub fn peers(tasks: &Tasks) -> Result<Option<PathBuf>, Failed> {
+    environment(tasks, "peers", &PEERS)
 }
 
 /// The binary that `cargo test` has just built. (A release binary may be older than the sources.)
@@ -46,19 +70,20 @@ fn binary(tasks: &Tasks) -> Option<PathBuf> {
 }
 
 /// The interpreter of an environment that holds the pinned packages; `None` when the step is skipped.
-fn environment(tasks: &Tasks, step: &str) -> Result<Option<PathBuf>, Failed> {
-    let wanted = fs::read_to_string(tasks.root().join(REQUIREMENTS)).map_err(|e| {
-        println!("==> {step}: {REQUIREMENTS} cannot be read: {e}");
+fn environment(tasks: &Tasks, step: &str, packages: &Packages) -> Result<Option<PathBuf>, Failed> {
+    let requirements = packages.requirements;
+    let wanted = fs::read_to_string(tasks.root().join(requirements)).map_err(|e| {
+        println!("==> {step}: {requirements} cannot be read: {e}");
         Failed(step.to_string())
     })?;
-    let folder = tasks.cache().join("venv");
+    let folder = tasks.cache().join(packages.folder);
     let python = folder.join("bin/python");
     let stamp = folder.join("requirements.txt");
-    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) && works(&python) {
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) && works(&python, packages.check) {
         return Ok(Some(python));
     }
     println!("==> {step}: installing Python packages into {}", folder.display());
-    match install(&folder, &python, &tasks.root().join(REQUIREMENTS)) {
+    match install(&folder, &python, &tasks.root().join(requirements)) {
         Ok(()) => {
             fs::write(&stamp, wanted).map_err(|e| {
                 println!("==> {step}: {} cannot be written: {e}", stamp.display());
@@ -70,12 +95,8 @@ fn environment(tasks: &Tasks, step: &str) -> Result<Option<PathBuf>, Failed> {
     }
 }
 
-fn works(python: &Path) -> bool {
-    let status = Command::new(python)
-        .args(["-c", "import deltalake, duckdb, pyarrow"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+fn works(python: &Path, check: &str) -> bool {
+    let status = Command::new(python).args(["-c", check]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|s| s.success())
 }
 
@@ -93,6 +114,6 @@ fn install(folder: &Path, python: &Path, requirements: &Path) -> Result<(), Stri
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(requirements);
     match pip.status() {
         Ok(status) if status.success() => Ok(()),
-        _ => Err(format!("pip could not install the packages of {REQUIREMENTS}")),
+        _ => Err(format!("pip could not install the packages of {}", requirements.display())),
     }
 }

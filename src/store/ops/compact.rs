@@ -131,7 +131,7 @@ pub async fn compact(tables: &Tables, join: Join) -> Result<CompactReport> {
     if swaps.is_empty() {
         return Ok(report);
     }
-    super::run(tables, async |_| Ok(Some(Work::Compact { swaps: swaps.clone() }))).await?;
+    super::run(tables, async |_| Ok(Some(Work::Compact { swaps: swaps.clone() }.into()))).await?;
     Ok(report)
 }
 

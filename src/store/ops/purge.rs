@@ -28,7 +28,8 @@ pub async fn purge(tables: &Tables) -> Result<u64> {
         let mut runs: BTreeSet<String> = cut.hidden_runs.iter().cloned().collect();
         runs.extend(runs_of(tables, cut, &cut.hidden_experiments).await?);
         purged = runs.len() as u64;
-        Ok(Some(Work::Purge { runs: runs.into_iter().collect(), experiments: cut.hidden_experiments.clone() }))
+        let experiments = cut.hidden_experiments.clone();
+        Ok(Some(Work::Purge { runs: runs.into_iter().collect(), experiments }.into()))
     })
     .await?;
     Ok(purged)

@@ -16,6 +16,8 @@ pub const FRAME_HEAD: usize = 11;
 const KIND: usize = 8;
 /// Kind of the header frame; records count from 1.
 const HEADER_KIND: u8 = 0;
+/// Kind of a record of metrics.
+pub const METRICS: u8 = 4;
 /// No frame is longer: a longer length is damage, not a reason to ask for memory.
 pub const MAX_PAYLOAD: usize = 1 << 30;
 
@@ -103,7 +105,7 @@ pub fn kind(record: &Record) -> u8 {
         Record::Start(_) => 1,
         Record::Attach { .. } => 2,
         Record::Params { .. } => 3,
-        Record::Metrics(_) => 4,
+        Record::Metrics(_) => METRICS,
         Record::Goal(_) => 5,
         Record::Tags { .. } => 6,
         Record::Notes { .. } => 7,

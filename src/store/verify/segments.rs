@@ -7,7 +7,7 @@ use crate::model::WriterId;
 use crate::store::cut::Cut;
 use crate::store::error::{Result, StoreError};
 use crate::store::io::Io;
-use crate::store::live::{self, Found, Live};
+use crate::store::live::{self, Found, Live, Reading};
 use crate::store::{layout, segment};
 
 /// Reads every segment record by record; gives what the live ones hold.
@@ -16,7 +16,7 @@ pub fn segments(io: &dyn Io, cut: &Cut, repair: bool, report: &mut VerifyReport)
     let found = live::find(io, cut, &names)?;
     let set_aside = io.list(layout::DAMAGED).map_err(StoreError::io(layout::DAMAGED))?;
     let set_aside: BTreeSet<_> = set_aside.iter().filter_map(|e| layout::segment_name(&e.name)).collect();
-    let mut live = Live::default();
+    let mut live = Reading::default();
     let mut by_writer: BTreeMap<WriterId, Vec<&Found>> = BTreeMap::new();
     for segment in &found {
         by_writer.entry(segment.writer).or_default().push(segment);
@@ -44,8 +44,8 @@ pub fn segments(io: &dyn Io, cut: &Cut, repair: bool, report: &mut VerifyReport)
             sequence = next.filter(|_| !set_aside.contains(&(writer, found.number)));
         }
     }
-    report.records = live.records;
-    Ok(live)
+    report.records = live.records();
+    Ok(live.finish(&BTreeSet::new()))
 }
 
 /// Checks one segment; gives the sequence that the writer's next one should begin with at the latest.
@@ -55,7 +55,7 @@ fn one(
     last: bool,
     expected: Option<u64>,
     repair: bool,
-    live: &mut Live,
+    live: &mut Reading,
     report: &mut VerifyReport,
 ) -> Result<Option<u64>> {
     let content = match io.read(&found.path) {
