@@ -64,6 +64,7 @@ pub async fn merge(snapshot: &Snapshot, extra: &BTreeSet<RunId>, alive: &BTreeSe
         let experiment = started.get(&run).cloned().unwrap_or_else(|| resolve_experiment(&experiments, NAMELESS));
         state.file_under(experiment);
         let status = match state.status() {
+            Status::Running if state.is_running_elsewhere() => Status::Running,
             Status::Running if !state.writers().any(|w| alive.contains(&w.to_string())) => Status::Crashed,
             status => status,
         };

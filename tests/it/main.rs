@@ -5,6 +5,7 @@ mod copies;
 mod crash;
 mod deletes;
 mod docs;
+mod imports;
 mod log_and_ask;
 mod phases;
 mod processes;

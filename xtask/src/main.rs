@@ -12,7 +12,7 @@ const HELP: &str = "\
 Usage: cargo xtask <TASK>
 
 Tasks:
-  test    formatting, lints, all tests and doc tests, the comparison with other engines, the scale test
+  test    formatting, lints, all tests and doc tests, the comparisons with other engines and tools, the scale test
   bench   runs the benchmarks and prints their figures (arguments after it go to criterion)
   docs    writes the generated parts of docs/ again
 
@@ -59,6 +59,7 @@ fn test(tasks: &Tasks) -> Result<(), Failed> {
     tasks.cargo("lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     tasks.cargo("tests", &["test", "--workspace"])?;
     python::engines(tasks)?;
+    python::import(tasks)?;
     python::scale(tasks)?;
     match tasks.skipped().as_slice() {
         [] => println!("xtask test: all steps passed"),

@@ -1,4 +1,5 @@
-//! Steps in Python: other engines read what runlake wrote. Their packages go into an environment of their own.
+//! Steps in Python: other engines read what runlake wrote, and runlake reads what other tools wrote. Their packages go
+//! into environments of their own.
 
 use std::env;
 use std::fs;
@@ -7,30 +8,67 @@ use std::process::{Command, Stdio};
 
 use crate::step::{Failed, Tasks};
 
-const REQUIREMENTS: &str = "tests/engines/requirements.txt";
 const ENGINES: &str = "other engines";
+const IMPORT: &str = "other tools";
 const SCALE: &str = "scale";
+
+/// Packages that a step needs.
+struct Packages {
+    /// The file that pins them.
+    requirements: &'static str,
+    /// The folder that they are installed into, in the cache folder.
+    folder: &'static str,
+    /// Python that works once they are there.
+    probe: &'static str,
+}
+
+const FOR_ENGINES: Packages = Packages {
+    requirements: "tests/engines/requirements.txt",
+    folder: "venv",
+    probe: "import deltalake, duckdb, pyarrow",
+};
+const FOR_IMPORT: Packages = Packages {
+    requirements: "tests/import/requirements.txt",
+    folder: "venv-import",
+    probe: "import mlflow.tracking, pyarrow, sqlalchemy",
+};
 
 /// Compares what other engines read with what runlake says.
 pub fn engines(tasks: &Tasks) -> Result<(), Failed> {
-    let Some(python) = environment(tasks, ENGINES)? else { return Ok(()) };
+    let Some(python) = environment(tasks, ENGINES, &FOR_ENGINES)? else { return Ok(()) };
     let Some(binary) = binary(tasks) else {
         return tasks.cannot_run(ENGINES, "there is no runlake binary in the target folder");
     };
     tasks.run(ENGINES, Command::new(python).arg("tests/engines/compare.py").arg("--runlake").arg(binary))
 }
 
-/// Loads large real data and compares counts, extremes and a ranking with an independent reader.
-pub fn scale(tasks: &Tasks) -> Result<(), Failed> {
-    let data = match env::var_os("RUNLAKE_BENCH_DATA") {
+/// Imports what other tools wrote, and compares with what their own clients read.
+pub fn import(tasks: &Tasks) -> Result<(), Failed> {
+    let Some(python) = environment(tasks, IMPORT, &FOR_IMPORT)? else { return Ok(()) };
+    let Some(binary) = binary(tasks) else {
+        return tasks.cannot_run(IMPORT, "there is no runlake binary in the target folder");
+    };
+    let mut command = Command::new(python);
+    command.arg("tests/import/compare_mlflow.py").arg("--runlake").arg(binary).arg("--data").arg(data(tasks));
+    tasks.run(IMPORT, &mut command)
+}
+
+/// The folder of real data, which need not be there.
+fn data(tasks: &Tasks) -> PathBuf {
+    match env::var_os("RUNLAKE_BENCH_DATA") {
         Some(folder) => PathBuf::from(folder),
         None => tasks.root().join("../shared/data"),
-    };
+    }
+}
+
+/// Loads large real data and compares counts, extremes and a ranking with an independent reader.
+pub fn scale(tasks: &Tasks) -> Result<(), Failed> {
+    let data = data(tasks);
     if !data.join("feature_selection/trials.parquet").is_file() {
         tasks.skip(SCALE, &format!("no data in {} (RUNLAKE_BENCH_DATA names another folder)", data.display()));
         return Ok(());
     }
-    let Some(python) = environment(tasks, SCALE)? else { return Ok(()) };
+    let Some(python) = environment(tasks, SCALE, &FOR_ENGINES)? else { return Ok(()) };
     let Some(binary) = binary(tasks) else {
         return tasks.cannot_run(SCALE, "there is no runlake binary in the target folder");
     };
@@ -46,19 +84,20 @@ fn binary(tasks: &Tasks) -> Option<PathBuf> {
 }
 
 /// The interpreter of an environment that holds the pinned packages; `None` when the step is skipped.
-fn environment(tasks: &Tasks, step: &str) -> Result<Option<PathBuf>, Failed> {
-    let wanted = fs::read_to_string(tasks.root().join(REQUIREMENTS)).map_err(|e| {
-        println!("==> {step}: {REQUIREMENTS} cannot be read: {e}");
+fn environment(tasks: &Tasks, step: &str, packages: &Packages) -> Result<Option<PathBuf>, Failed> {
+    let Packages { requirements, folder, probe } = packages;
+    let wanted = fs::read_to_string(tasks.root().join(requirements)).map_err(|e| {
+        println!("==> {step}: {requirements} cannot be read: {e}");
         Failed(step.to_string())
     })?;
-    let folder = tasks.cache().join("venv");
+    let folder = tasks.cache().join(folder);
     let python = folder.join("bin/python");
     let stamp = folder.join("requirements.txt");
-    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) && works(&python) {
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) && works(&python, probe) {
         return Ok(Some(python));
     }
     println!("==> {step}: installing Python packages into {}", folder.display());
-    match install(&folder, &python, &tasks.root().join(REQUIREMENTS)) {
+    match install(&folder, &python, &tasks.root().join(requirements)) {
         Ok(()) => {
             fs::write(&stamp, wanted).map_err(|e| {
                 println!("==> {step}: {} cannot be written: {e}", stamp.display());
@@ -70,12 +109,8 @@ fn environment(tasks: &Tasks, step: &str) -> Result<Option<PathBuf>, Failed> {
     }
 }
 
-fn works(python: &Path) -> bool {
-    let status = Command::new(python)
-        .args(["-c", "import deltalake, duckdb, pyarrow"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+fn works(python: &Path, probe: &str) -> bool {
+    let status = Command::new(python).args(["-c", probe]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|s| s.success())
 }
 
@@ -93,6 +128,6 @@ fn install(folder: &Path, python: &Path, requirements: &Path) -> Result<(), Stri
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(requirements);
     match pip.status() {
         Ok(status) if status.success() => Ok(()),
-        _ => Err(format!("pip could not install the packages of {REQUIREMENTS}")),
+        _ => Err(format!("pip could not install the packages of {}", requirements.display())),
     }
 }
