@@ -31,7 +31,6 @@ from mlflow.entities import (  # noqa: E402
     RunTag,
     ViewType,
 )
-from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "engines"))
@@ -173,12 +172,8 @@ class Comparison:
         token = None
         while True:
             page = self.client.search_runs([experiment], run_view_type=ViewType.ACTIVE_ONLY, page_token=token)
-            for run in page:
-                # A search leaves out what a run used of models; a run of a moved folder is found by a search only.
-                try:
-                    yield self.client.get_run(run.info.run_id)
-                except MlflowException:
-                    yield run
+            # A search leaves out what a run used of models.
+            yield from (self.client.get_run(run.info.run_id) for run in page)
             token = page.token
             if not token:
                 return
@@ -257,6 +252,10 @@ def main() -> None:
                 with tarfile.open(found) as archive:
                     archive.extractall(folder / "tree", filter="data")
                 place = next((folder / "tree").rglob("mlruns"))
+                # The archive was made of a repository, which keeps no empty folders; MLflow wants them.
+                for meta in place.glob("*/*/meta.yaml"):
+                    for part in ["artifacts", "metrics", "params", "tags"]:
+                        (meta.parent / part).mkdir(exist_ok=True)
                 compare(binary, found.name, place.as_uri(), str(place))
         else:
             print("stores of others: skipped, no folder of data")

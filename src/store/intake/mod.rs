@@ -12,6 +12,7 @@ pub use counts::{Counts, Kind};
 pub use foreign::{ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun};
 
 use super::copy::{frame_columns, read_frame};
+use super::cut::GoalEntry;
 use super::error::{Result, StoreError};
 use super::merge::{self, Merged};
 use super::missing::{self, Differences, Multiset, canonical_bits, point_key, subtract};
@@ -70,6 +71,7 @@ pub struct Intake<'a> {
     purged: HashSet<RunId>,
     seen: HashSet<RunId>,
     experiments: BTreeMap<String, ExperimentState>,
+    goals: Vec<GoalEntry>,
     /// Experiments whose runs are deleted one by one.
     hidden: HashSet<String>,
     found: Counts,
@@ -96,7 +98,7 @@ impl<'a> Intake<'a> {
             };
         };
         there.run_ids(each).await?;
-        let experiments = merge::experiments(there.cut(), there.live()).0;
+        let (experiments, goals, _) = merge::experiments(there.cut(), there.live());
         let experiments = experiments.into_values().map(|e| (e.name().to_string(), e)).collect();
         Ok(Intake {
             to,
@@ -106,6 +108,7 @@ impl<'a> Intake<'a> {
             purged,
             seen: HashSet::new(),
             experiments,
+            goals,
             hidden: HashSet::new(),
             found: Counts::default(),
             added: Counts::default(),
@@ -173,11 +176,10 @@ impl<'a> Intake<'a> {
             state.apply(Version { time: Micros::now(), ..Version::ZERO }, edit.clone());
             self.log(Record::Experiment(edit))?;
         }
-        let (_, goals, _) = merge::experiments(self.there.cut(), self.there.live());
         let id = self.experiments.get(&new.name).map(|e| e.id.to_string());
         for (key, goal) in &new.goals {
             check_key("metric", key)?;
-            let here = goals.iter().find(|g| Some(&g.experiment_id) == id.as_ref() && g.state.goal.key == *key);
+            let here = self.goals.iter().find(|g| Some(&g.experiment_id) == id.as_ref() && g.state.goal.key == *key);
             // What was declared here counts more than what is imported.
             if here.is_none_or(|g| g.state.goal.source == "imported" && g.state.goal.goal != *goal) {
                 self.log(Record::Goal(MetricGoal {

@@ -87,9 +87,11 @@ impl Folder {
             return true;
         }
         let names = tree::list(dir).unwrap_or_default();
-        let folders = names.iter().filter(|name| name.is == Is::Folder);
-        // Each of them, so not `any`.
-        folders.fold(false, |found, name| self.nested(&dir.join(&name.name), depth + 1, out) || found)
+        let mut found = false;
+        for name in names.iter().filter(|name| name.is == Is::Folder) {
+            found |= self.nested(&dir.join(&name.name), depth + 1, out);
+        }
+        found
     }
 
     fn experiment(&self, dir: &Path, folder: &str, trashed: bool, depth: usize, out: &mut Out<'_>) {
