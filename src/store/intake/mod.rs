@@ -150,13 +150,14 @@ impl<'a> Intake<'a> {
             old.iter().flat_map(|e| e.tags()).map(|(k, v)| (k.to_string(), v.map(str::to_string))).collect();
         let told =
             |tags: &[(String, Option<String>)]| tags.iter().find(|(k, _)| Some(k.as_str()) == new.identity).cloned();
-        let is_another = told(&here).is_some_and(|identity| Some(identity) != told(&new.tags));
+        // One of the same name that was made here, or comes from another store, must not be hidden by this one.
+        let is_another = old.is_some() && (told(&here) != told(&new.tags) || new.deleted && told(&new.tags).is_none());
         let is_hidden = old.is_some_and(ExperimentState::is_deleted);
         let mut deleted = (new.deleted && !is_hidden).then_some(true);
         let mut differences = Differences::FollowTheSource;
         if is_another {
             differences = Differences::StayAsTheyAre;
-            let mut what = "is there from another store too: its runs join that one, whose tags stay".to_string();
+            let mut what = "is there already, from elsewhere: its runs join that one, whose tags stay".to_string();
             if let Some(true) = deleted.take() {
                 // Not the one of the other store.
                 self.hidden.insert(new.name.clone());
@@ -167,7 +168,8 @@ impl<'a> Intake<'a> {
             let place = format!("experiment '{}'", new.name);
             self.refused.push(Refused { place, reason: what, is_loss: false });
         }
-        let set = missing::differing(new.tags.clone(), here, differences);
+        let mut set = missing::differing(new.tags.clone(), here, differences);
+        set.retain(|(key, _)| !is_another || Some(key.as_str()) != new.identity);
         if old.is_none() || !set.is_empty() || deleted.is_some() {
             let experiment = new.name.clone();
             let edit = ExperimentEdit { experiment, set, remove: Vec::new(), repeat_keys: None, deleted, rename: None };

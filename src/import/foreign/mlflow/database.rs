@@ -96,7 +96,10 @@ impl Source for Database {
     fn fingerprint(&self) -> Result<String, ImportError> {
         let mut log = self.path.clone().into_os_string();
         log.push("-wal");
-        tree::fingerprint([self.path.as_path(), Path::new(&log)])
+        let log = Path::new(&log);
+        // Reading alone may leave an empty one.
+        let has_log = std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0);
+        tree::fingerprint([self.path.as_path()].into_iter().chain(has_log.then_some(log)))
     }
 
     fn walk(&self, out: &mut Out<'_>) -> Result<(), ImportError> {

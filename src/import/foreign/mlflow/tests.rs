@@ -353,6 +353,53 @@ async fn two_stores_with_an_experiment_of_one_name_do_not_fight() {
     assert_eq!(rows(&store, "SELECT experiment, count(*) FROM runs GROUP BY 1").await, ["Default|2"]);
 }
 
+#[tokio::test]
+async fn a_deleted_experiment_does_not_hide_one_of_its_name_that_was_here_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("mlruns");
+    tree_in(&root);
+    let store = Store::create(dir.path().join("store")).unwrap();
+    store.start_run(crate::RunOptions::new("dropped").name("mine")).unwrap().finish(crate::Status::Finished).unwrap();
+    for _ in 0..2 {
+        bring(&root, &store).await;
+        let sql = "SELECT name FROM runs WHERE experiment = 'dropped'";
+        assert_eq!(rows(&store, sql).await, ["mine"], "and its own run is hidden");
+        store.close_segment().unwrap();
+        store.seal().await.unwrap();
+    }
+    assert_eq!(added(&bring(&root, &store).await), []);
+}
+
+#[tokio::test]
+async fn what_the_store_cannot_take_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("mlruns");
+    for place in ["1", "2/mlruns/1"] {
+        write(&root.join(place).join("meta.yaml"), experiment_meta("1", "churn", "file:///gone/1"));
+        write(&root.join(place).join("r/meta.yaml"), run_meta("r", "3", "1600000001000", "active"));
+        write(&root.join(place).join("r/params/_"), "the tables use that name");
+        write(&root.join(place).join("r/params/lr"), "0.1");
+    }
+    let store = Store::create(dir.path().join("store")).unwrap();
+    let told = |report: &ImportReport| {
+        let lost = report.skipped.iter().filter(|s| s.is_loss);
+        lost.map(|s| s.reason.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told(&bring(&root, &store).await),
+        [
+            "'_' cannot name a param: the tables use it themselves",
+            "run 'r' stands in the source more than once; the first one was taken"
+        ]
+    );
+    // A param is set once: what the source says later is told, and the first value stays.
+    write(&root.join("1/r/params/lr"), "0.2");
+    let report = bring(&root, &store).await;
+    assert!(told(&report).iter().any(|reason| reason.contains("0.1") && reason.contains("0.2")), "{:?}", told(&report));
+    assert_eq!(rows(&store, "SELECT key, value FROM params").await, ["lr|0.1"]);
+    assert_eq!(added(&report), []);
+}
+
 fn walk(source: &dyn Source) -> Vec<Item> {
     let mut items = Vec::new();
     let mut take = |item| {
