@@ -454,6 +454,7 @@ fn paths_that_lead_out_are_not_taken() {
     let root = dir.path().join("mlruns");
     write(&root.join("1/meta.yaml"), experiment_meta("1", "churn", "file:///gone/1"));
     write(&dir.path().join("secret/meta.yaml"), "name: secret\ndigest: x\n");
+    fs::create_dir_all(root.join("1/datasets")).unwrap();
     let run = root.join("1/r");
     write(&run.join("meta.yaml"), run_meta("../../../r", "3", "1600000001000", "active"));
     write(&run.join("inputs/i/meta.yaml"), "source_type: DATASET\nsource_id: ../../../secret\ntags: {}\n");
