@@ -7,6 +7,7 @@ mod cache;
 mod driver;
 mod error;
 mod mlflow;
+mod sqlite;
 mod tree;
 
 use std::fmt;

@@ -3,14 +3,13 @@
 //! Runs are read in groups, each in a short transaction of its own: whoever trains meanwhile waits for milliseconds at
 //! most.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
+use rusqlite::{Connection, Row, params_from_iter};
 
+use super::super::sqlite::{self, Cells, Schema};
 use super::super::tree;
 use super::super::{Holdings, ImportError, Out, Source, SourceKind};
 use super::run::{Input, ModelUse, RawRun, experiment, local_folder, millis, run_of_model};
@@ -20,12 +19,8 @@ use crate::store::ForeignPoint;
 
 /// Runs that are read at once.
 const GROUP: usize = 256;
-/// How long to wait for a writer.
-const WAIT: Duration = Duration::from_secs(30);
 /// What stands for an infinity.
 const INFINITY: f64 = 1.797_693_134_862_315_7e308;
-/// Longest text that is read, in bytes.
-const LONGEST: usize = 16 << 20;
 
 /// Tables that hold no part of runs, with what they hold.
 const NO_RUNS: [(&str, &str); 9] = [
@@ -51,26 +46,13 @@ type Result<T, E = rusqlite::Error> = std::result::Result<T, E>;
 impl Database {
     /// The database at a path, if it is one of MLflow.
     pub fn recognise(path: &Path) -> Result<Option<Database>, ImportError> {
-        let mut head = Vec::new();
-        let file = tree::open(path).map_err(ImportError::io(path))?;
-        std::io::Read::read_to_end(&mut std::io::Read::take(file, 16), &mut head).map_err(ImportError::io(path))?;
-        if head != b"SQLite format 3\0" {
+        if !sqlite::is_database(path).map_err(ImportError::io(path))? {
             return Ok(None);
         }
         let database = Database { path: path.to_path_buf() };
-        let schema = database.open().and_then(|db| Schema::read(&db)).map_err(ImportError::database(path))?;
+        let schema = sqlite::open(path).and_then(|db| Schema::read(&db)).map_err(ImportError::database(path))?;
         let is_ours = schema.has("runs", "run_uuid") && schema.has("experiments", "experiment_id");
         Ok(is_ours.then_some(database))
-    }
-
-    fn open(&self) -> Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(&self.path, flags)?;
-        db.busy_timeout(WAIT)?;
-        // Nothing in the file may make this process do anything but read tables.
-        db.pragma_update(None, "trusted_schema", false)?;
-        db.pragma_update(None, "cell_size_check", true)?;
-        Ok(db)
     }
 }
 
@@ -86,7 +68,7 @@ impl Source for Database {
     fn holdings(&self) -> Result<Holdings, ImportError> {
         let count =
             |db: &Connection, table: &str| db.query_row(&format!("SELECT count(*) FROM {table}"), [], |r| r.get(0));
-        let holdings = self.open().and_then(|db| {
+        let holdings = sqlite::open(&self.path).and_then(|db| {
             let (experiments, runs): (i64, i64) = (count(&db, "experiments")?, count(&db, "runs")?);
             Ok(Holdings { experiments: experiments as u64, runs: runs as u64 })
         });
@@ -104,78 +86,11 @@ impl Source for Database {
 
     fn walk(&self, out: &mut Out<'_>) -> Result<(), ImportError> {
         let mut walk = || -> Result<()> {
-            let db = self.open()?;
+            let db = sqlite::open(&self.path)?;
             let schema = Schema::read(&db)?;
             Reader { db: &db, schema: &schema, folder: self.path.parent().unwrap_or(Path::new("")) }.all(out)
         };
         walk().map_err(ImportError::database(&self.path))
-    }
-}
-
-/// Tables and their columns.
-struct Schema(HashMap<String, HashSet<String>>);
-
-impl Schema {
-    fn read(db: &Connection) -> Result<Schema> {
-        let mut tables: HashMap<String, HashSet<String>> = HashMap::new();
-        let mut names = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'")?;
-        for name in names.query_map([], |row| row.get::<_, String>(0))? {
-            let name = name?;
-            let mut columns = db.prepare("SELECT name FROM pragma_table_info(?)")?;
-            let columns = columns.query_map([&name], |row| row.get::<_, String>(0))?.collect::<Result<_>>()?;
-            tables.insert(name, columns);
-        }
-        Ok(Schema(tables))
-    }
-
-    fn has(&self, table: &str, column: &str) -> bool {
-        self.0.get(table).is_some_and(|columns| columns.contains(column))
-    }
-
-    /// `SELECT` of these columns, NULL for those that there are not; `None` without the table.
-    fn select(&self, table: &str, columns: &[&str]) -> Option<String> {
-        let known = self.0.get(table)?;
-        let columns: Vec<String> =
-            columns.iter().map(|c| if known.contains(*c) { format!("\"{c}\"") } else { "NULL".to_string() }).collect();
-        Some(format!("SELECT {} FROM \"{table}\"", columns.join(", ")))
-    }
-}
-
-/// What stands in a column, in whatever type SQLite keeps it.
-trait Cells {
-    fn text(&self, i: usize) -> Result<Option<String>>;
-    fn int(&self, i: usize) -> Result<Option<i64>>;
-    fn real(&self, i: usize) -> Result<Option<f64>>;
-}
-
-impl Cells for Row<'_> {
-    fn text(&self, i: usize) -> Result<Option<String>> {
-        Ok(match self.get_ref(i)? {
-            ValueRef::Null => None,
-            ValueRef::Integer(n) => Some(n.to_string()),
-            ValueRef::Real(x) => Some(x.to_string()),
-            ValueRef::Text(t) | ValueRef::Blob(t) => {
-                Some(String::from_utf8_lossy(&t[..t.len().min(LONGEST)]).into_owned())
-            }
-        })
-    }
-
-    fn int(&self, i: usize) -> Result<Option<i64>> {
-        Ok(match self.get_ref(i)? {
-            ValueRef::Integer(n) => Some(n),
-            ValueRef::Real(x) if x.fract() == 0.0 && x.abs() < 9.0e15 => Some(x as i64),
-            ValueRef::Text(t) => std::str::from_utf8(t).ok().and_then(|t| t.parse().ok()),
-            _ => None,
-        })
-    }
-
-    fn real(&self, i: usize) -> Result<Option<f64>> {
-        Ok(match self.get_ref(i)? {
-            ValueRef::Integer(n) => Some(n as f64),
-            ValueRef::Real(x) => Some(x),
-            ValueRef::Text(t) => std::str::from_utf8(t).ok().and_then(|t| t.parse().ok()),
-            _ => None,
-        })
     }
 }
 
@@ -203,7 +118,7 @@ struct Experiment {
 impl Reader<'_> {
     fn all(&self, out: &mut Out<'_>) -> Result<()> {
         for (table, what) in NO_RUNS {
-            if self.schema.0.contains_key(table) {
+            if self.schema.has_table(table) {
                 let n: i64 = self.db.query_row(&format!("SELECT count(*) FROM \"{table}\""), [], |row| row.get(0))?;
                 if n > 0 {
                     out.leave(format!("table {table}"), format!("{what} ({n}) are no part of runs"));
@@ -386,7 +301,7 @@ impl Reader<'_> {
         })?;
         self.points("metrics", &within, &ids, runs, out)?;
         // A history that was cut off leaves the latest values.
-        if self.schema.0.contains_key("metrics") {
+        if self.schema.has_table("metrics") {
             let alone = format!(
                 "{within} AND NOT EXISTS (SELECT 1 FROM metrics m WHERE m.run_uuid = latest_metrics.run_uuid \
                  AND m.key = latest_metrics.key)"
