@@ -42,20 +42,14 @@ pub use model::{
     Status, Step,
 };
 pub use query::{ColumnInfo, DIALECT, Query, QueryError, Session, SessionOptions, TableSummary, within};
-pub use store::ops::{CompactReport, GcOptions, GcReport, SealReport};
+pub use store::ops::{CompactReport, GcOptions, GcReport, SMALL_FILES, SealReport};
 pub use store::{
     ArtifactReader, CopyReport, Durability, Finding, LiveInfo, Metrics, Result as StoreResult, Run, RunOptions, Store,
     StoreError, StoreInfo, TableInfo, VerifyReport, WriteFailure, WriterOptions, io,
 };
 
-/// Entry points of the fuzz targets, not for anybody else.
 #[doc(hidden)]
-pub mod fuzzing {
-    /// Reads bytes as a segment.
-    pub fn scan_segment(bytes: &[u8]) -> u64 {
-        crate::store::segment::scan(bytes, 0, |_| ()).records
-    }
-}
+pub mod fuzzing;
 
 /// The version of this crate.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

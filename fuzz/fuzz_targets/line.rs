@@ -4,5 +4,5 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    let _ = runlake::import::Line::parse(text);
+    let _ = runlake::fuzzing::read_line(text);
 });

@@ -22,9 +22,14 @@ use super::Failure;
 /// hold their thread for minutes, and would otherwise take all of them.
 pub struct Engine(Option<Runtime>);
 
+/// The engine recurses over what it plans; memory that is not used costs nothing.
+const STACK: usize = 16 << 20;
+
 impl Engine {
     pub fn new() -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("query").enable_all().build()?;
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        runtime.thread_name("query").thread_stack_size(STACK);
+        let runtime = runtime.enable_all().build()?;
         Ok(Engine(Some(runtime)))
     }
 
@@ -80,8 +85,23 @@ enum Event {
     Rows(RecordBatch),
 }
 
+/// Ends the statements of a session unless the one at work has come to its end.
+struct Stopping {
+    session: Arc<Session>,
+    ended: bool,
+}
+
+impl Drop for Stopping {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.session.stop();
+        }
+    }
+}
+
 /// A statement at work; dropping it ends it.
 pub struct Answer {
+    stopping: Stopping,
     events: mpsc::Receiver<Event>,
     work: JoinSet<Result<(), Error>>,
     /// Its columns.
@@ -96,11 +116,12 @@ impl Answer {
         // Few batches wait here, so memory stays flat whatever the reader's pace.
         let (sender, mut events) = mpsc::channel(2);
         let mut work = JoinSet::new();
+        let mut stopping = Stopping { session: Arc::clone(&session), ended: false };
         work.spawn_on(run(session, sql, params, sender), engine.handle());
         match events.recv().await {
-            Some(Event::Planned { schema, notes }) => Ok(Answer { events, work, schema, notes }),
+            Some(Event::Planned { schema, notes }) => Ok(Answer { stopping, events, work, schema, notes }),
             Some(Event::Rows(_)) => unreachable!("the plan comes before rows"),
-            None => match finish(&mut work).await {
+            None => match finish(&mut work, &mut stopping).await {
                 Err(e) => Err(e),
                 Ok(()) => unreachable!("it ends in an error or with a plan"),
             },
@@ -112,7 +133,7 @@ impl Answer {
         match self.events.recv().await {
             Some(Event::Rows(batch)) => Ok(Some(batch)),
             Some(Event::Planned { .. }) => unreachable!("a statement is planned once"),
-            None => finish(&mut self.work).await.map(|()| None),
+            None => finish(&mut self.work, &mut self.stopping).await.map(|()| None),
         }
     }
 
@@ -149,8 +170,10 @@ async fn run(session: Arc<Session>, sql: String, params: Params, sender: mpsc::S
     Ok(())
 }
 
-async fn finish(work: &mut JoinSet<Result<(), Error>>) -> Result<(), Error> {
-    match work.join_next().await {
+async fn finish(work: &mut JoinSet<Result<(), Error>>, stopping: &mut Stopping) -> Result<(), Error> {
+    let done = work.join_next().await;
+    stopping.ended = true;
+    match done {
         Some(Ok(done)) => done,
         // The engine has given up in a way it should not; the shell need not.
         Some(Err(e)) if e.is_panic() => {

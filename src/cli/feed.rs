@@ -1,5 +1,6 @@
 //! Lines into a store, batch by batch: what is bad is told and kept aside, what is safe is acknowledged.
 
+use std::io::IsTerminal;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +16,7 @@ use super::progress::Progress;
 
 /// Lines of a batch at most.
 const BATCH: usize = 1000;
-/// Bad lines that are told one by one.
+/// Bad lines that are told one by one on a terminal; in a file all of them are.
 const TOLD: u64 = 20;
 /// How long an acknowledgement against power cuts may wait for others.
 const GROUP_FOR: Duration = Duration::from_millis(50);
@@ -188,8 +189,10 @@ impl Feed {
     fn refuse(&mut self, e: &LineError, raw: &RawLine) -> Result<(), Failure> {
         self.bad += 1;
         match self.bad {
-            ..=TOLD => self.progress.say(&e.to_string()),
-            n if n == TOLD + 1 => self.progress.say("... more bad lines are counted, not shown"),
+            n if n <= TOLD || !std::io::stderr().is_terminal() => self.progress.say(&e.to_string()),
+            n if n == TOLD + 1 => {
+                self.progress.say("... more bad lines are counted, not shown; `2> FILE` names them all")
+            }
             _ => {}
         }
         if let Some(rejects) = &mut self.rejects {

@@ -41,6 +41,9 @@ fn of_store(e: &StoreError) -> Vec<String> {
             "a param is set once; a value that changes over time is a metric or a tag".to_string()
         }
         StoreError::Busy { .. } => "try again".to_string(),
+        StoreError::BeforeHistory { earliest: None, .. } => {
+            "without --as-of what is not sealed is read too; `runlake seal` makes a state to come back to".to_string()
+        }
         _ => return Vec::new(),
     };
     vec![hint]
@@ -59,6 +62,14 @@ fn of_query(e: &QueryError) -> Vec<String> {
         QueryError::AmbiguousKey { group, fits, .. } => {
             vec![format!("write one of them in brackets: {group}['{}']", fits.first().map_or("", String::as_str))]
         }
+        QueryError::KeyType { group, key, literal, number, .. } => vec![match (group.as_str(), number) {
+            ("params" | "params_text", true) => {
+                format!("params_num['{key}'] holds the values that are numbers; as text the constant is '{literal}'")
+            }
+            ("params", false) => format!("params_text['{key}'] holds every value as it was logged"),
+            (_, true) => format!("as text the constant is '{literal}'"),
+            (_, false) => "compare it with a number".to_string(),
+        }],
         QueryError::UnknownColumn { near, .. } => {
             let all = "`runlake sql -c 'DESCRIBE runs'` lists columns and keys of runs, likewise for other tables";
             match near.iter().take(3).map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ") {
@@ -95,10 +106,12 @@ mod tests {
             StoreError::AmbiguousRun { prefix: text(), count: 2, examples: text() }.into(),
             StoreError::ExperimentNotFound { experiment: text() }.into(),
             StoreError::ExperimentExists { experiment: text() }.into(),
+            StoreError::BeforeHistory { time: text(), earliest: None }.into(),
             StoreError::ParamConflict { run, key: text(), old: text(), new: text() }.into(),
             QueryError::UnknownKey { group: text(), key: text(), near: vec![text()], keys: 3 }.into(),
             QueryError::UnknownKey { group: text(), key: text(), near: vec![], keys: 3 }.into(),
             QueryError::AmbiguousKey { group: text(), key: text(), fits: vec![text(), text()] }.into(),
+            QueryError::KeyType { group: text(), key: text(), data_type: "text", literal: text(), number: true }.into(),
             QueryError::UnknownTable { table: text(), tables: vec![text()] }.into(),
             QueryError::UnknownColumn { column: text(), near: vec![text()] }.into(),
             QueryError::ReadOnly { statement: text() }.into(),

@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 use super::values::{AtStep, Finite, Number, Pairs, Param, TextOrJson, Time};
 use super::{big, message, table};
 use crate::model::{
-    DataVersion, Feature, Goal, Link, MetricGoal, Micros, ParamValue, RunId, SeriesKind, SeriesPoint, Status, Step,
+    DataVersion, ExperimentEdit, Feature, Goal, Link, MetricGoal, Micros, ParamValue, RunId, SeriesKind, SeriesPoint,
+    Status, Step,
 };
 use crate::store::{check_artifact_path, check_experiment, check_key, check_table};
 
@@ -24,7 +25,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// The run that it is about; `None` for a `metric_goal`.
+    /// The run that it is about; `None` for one about an experiment.
     pub fn run(&self) -> Option<&RunId> {
         self.run.as_ref()
     }
@@ -47,6 +48,7 @@ pub(super) enum Act {
         context: Option<Map<String, Value>>,
     },
     Goal(MetricGoal),
+    Experiment(ExperimentEdit),
     Tags {
         set: Vec<(String, Option<String>)>,
         remove: Vec<String>,
@@ -104,11 +106,12 @@ struct Head<'a> {
     kind: Option<Cow<'a, str>>,
 }
 
-const TYPES: [&str; 20] = [
+const TYPES: [&str; 21] = [
     "run",
     "params",
     "metrics",
     "metric_goal",
+    "experiment",
     "tags",
     "note",
     "comment",
@@ -172,6 +175,14 @@ line_types! {
         context: Option<Pairs<Value>>,
     }
     GoalLine { experiment: String, key: String, goal: Goal, unit: Option<String>, description: Option<String> }
+    ExperimentLine {
+        experiment: String,
+        #[serde(default)]
+        tags: Pairs<Option<String>>,
+        #[serde(default)]
+        remove: Vec<String>,
+        repeat_keys: Option<Vec<String>>,
+    }
     TagsLine { run: RunId, #[serde(default)] values: Pairs<Option<String>>, #[serde(default)] remove: Vec<String> }
     NoteLine { run: RunId, #[serde(deserialize_with = "required")] notes: Option<String> }
     CommentLine {
@@ -240,7 +251,7 @@ pub(super) struct FeatureItem {
 }
 
 /// Reads a line; the error says what is wrong with it.
-pub(super) fn parse(text: &str) -> Result<Line, String> {
+pub(crate) fn parse(text: &str) -> Result<Line, String> {
     let head: Head<'_> = read(text)?;
     let Some(kind) = head.kind else { return Err("missing field 'type'".to_string()) };
     let line = |run: RunId, act: Act| Ok(Line { run: Some(run), act });
@@ -285,6 +296,15 @@ pub(super) fn parse(text: &str) -> Result<Line, String> {
             let GoalLine { experiment, key, goal, unit, description, .. } = g;
             let source = "declared".to_string();
             Ok(Line { run: None, act: Act::Goal(MetricGoal { experiment, key, goal, source, unit, description }) })
+        }
+        "experiment" => {
+            let e: ExperimentLine = read(text)?;
+            check_experiment(&e.experiment).map_err(shown)?;
+            keys("tag", e.tags.0.iter().map(|(key, _)| key).chain(&e.remove))?;
+            keys("param", e.repeat_keys.iter().flatten())?;
+            let ExperimentLine { experiment, tags, remove, repeat_keys, .. } = e;
+            let edit = ExperimentEdit { experiment, set: tags.0, remove, repeat_keys, deleted: None, rename: None };
+            Ok(Line { run: None, act: Act::Experiment(edit) })
         }
         "tags" => {
             let t: TagsLine = read(text)?;

@@ -27,6 +27,7 @@ mod table;
 mod values;
 
 pub use line::Line;
+pub(crate) use line::parse as parse_line;
 pub use reader::{Applied, FeedError, LineError, LineOptions, LineReader};
 pub use source::{Lines, RawLine};
 

@@ -83,6 +83,8 @@ struct Before {
 struct OpenRun {
     /// `None` while nothing has been written.
     handle: Option<Run>,
+    /// Its experiment, where that is known.
+    experiment: Option<String>,
     params: HashMap<String, ParamValue>,
 }
 
@@ -160,15 +162,20 @@ impl LineReader {
                 unknown.insert(run.clone());
             }
         }
-        let mut found = Vec::new();
+        let (mut found, mut experiments) = (Vec::new(), HashMap::new());
         if !old.is_empty() {
             found.extend(before.snapshot.params_of(&old).await?);
+            experiments.extend(before.snapshot.experiments_of(&old).await?);
         }
         if !unknown.is_empty() {
-            found.extend(self.store.snapshot()?.params_of(&unknown).await?);
+            let now = self.store.snapshot()?;
+            found.extend(now.params_of(&unknown).await?);
+            experiments.extend(now.experiments_of(&unknown).await?);
         }
         for (run, params) in found {
-            self.open.entry(run).or_insert(OpenRun { handle: None, params: params.into_iter().collect() });
+            let experiment = experiments.remove(&run);
+            let params = params.into_iter().collect();
+            self.open.entry(run).or_insert(OpenRun { handle: None, experiment, params });
         }
         Ok(())
     }
@@ -181,10 +188,11 @@ impl LineReader {
         let bad = |reason: String| FeedError::Line(LineError { line: number, reason });
         let Line { run, act } = line;
         let Some(id) = run else {
-            if let Act::Goal(goal) = act
-                && !self.options.check_only
-            {
-                self.store.declare_goal(goal)?;
+            match act {
+                _ if self.options.check_only => {}
+                Act::Goal(goal) => self.store.declare_goal(goal)?,
+                Act::Experiment(edit) => self.store.edit_experiment(edit)?,
+                _ => {}
             }
             return Ok(Applied::Logged);
         };
@@ -196,8 +204,8 @@ impl LineReader {
         let ends = matches!(act, Act::Finish { .. });
         if !self.options.check_only {
             self.write(&id, act).map_err(|e| self.blame(number, e))?;
-        } else if let Act::Run(_) = &act {
-            self.open.entry(id.clone()).or_default();
+        } else if let Act::Run(line) = &act {
+            self.open.entry(id.clone()).or_default().experiment.get_or_insert_with(|| line.experiment.clone());
         }
         self.touched.insert(hash);
         if ends {
@@ -216,8 +224,14 @@ impl LineReader {
 
     /// What needs more than the line itself; params that pass are set from here on.
     fn check(&mut self, id: &RunId, act: &Act) -> Result<(), String> {
-        if matches!(act, Act::Run(_)) {
-            return Ok(());
+        if let Act::Run(line) = act {
+            return match self.open.get(id).and_then(|run| run.experiment.as_ref()) {
+                Some(experiment) if *experiment != line.experiment => Err(format!(
+                    "run '{id}' belongs to experiment '{experiment}' and cannot be taken up in '{}'",
+                    line.experiment
+                )),
+                _ => Ok(()),
+            };
         }
         let Some(run) = self.open.get_mut(id) else {
             return Err(format!(
@@ -259,8 +273,11 @@ impl LineReader {
     fn write(&mut self, id: &RunId, act: Act) -> Result<(), StoreError> {
         let store = &self.store;
         if let Act::Run(line) = act {
+            let experiment = line.experiment.clone();
             let handle = store.start_run(start(*line).into())?;
-            self.open.entry(id.clone()).or_default().handle = Some(handle);
+            let open = self.open.entry(id.clone()).or_default();
+            open.handle = Some(handle);
+            open.experiment.get_or_insert(experiment);
             return Ok(());
         }
         match act {
@@ -311,7 +328,7 @@ impl LineReader {
             }
             Act::Artifact { path, content: Content::Bytes(bytes) } => run.log_artifact_bytes(&path, &bytes).map(|_| ()),
             Act::Finish { status, end_time, error } => run.end(status, end_time, error),
-            Act::Run(_) | Act::Goal(_) | Act::Delete | Act::Restore => Ok(()),
+            Act::Run(_) | Act::Goal(_) | Act::Experiment(_) | Act::Delete | Act::Restore => Ok(()),
         }
     }
 }

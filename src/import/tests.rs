@@ -376,3 +376,27 @@ proptest! {
         prop_assert_eq!(&values, &[("x".to_string(), crate::ParamValue::Float(x))]);
     }
 }
+
+#[tokio::test]
+async fn a_run_stays_in_its_experiment() {
+    let (_dir, store) = store();
+    let other = r#"{"type":"run","run":"r1","experiment":"fraud"}"#;
+    let wrong = "run 'r1' belongs to experiment 'churn' and cannot be taken up in 'fraud'";
+    let mut reader = LineReader::new(&store, LineOptions::default());
+    feed(&mut reader, &[BEGIN]).await;
+    assert_eq!(refused(&mut reader, other).await, wrong);
+    for sealed in [false, true] {
+        // Another process: it knows the run from the store.
+        let mut reader = LineReader::new(&store, LineOptions::default());
+        assert_eq!(refused(&mut reader, other).await, wrong, "sealed: {sealed}");
+        feed(&mut reader, &[BEGIN]).await;
+        store.flush().unwrap();
+        store.seal().await.unwrap();
+    }
+    store.rename_experiment("churn", "fraud").unwrap();
+    let mut reader = LineReader::new(&store, LineOptions::default());
+    feed(&mut reader, &[other]).await;
+    let mut check = LineReader::new(&store, LineOptions { check_only: true, ..LineOptions::default() });
+    feed(&mut check, &[r#"{"type":"run","run":"r2","experiment":"a"}"#]).await;
+    assert!(refused(&mut check, r#"{"type":"run","run":"r2","experiment":"b"}"#).await.contains("'a'"));
+}

@@ -32,14 +32,23 @@ impl Context {
 fn canonical(object: &Map<String, Value>) -> Value {
     let mut entries: Vec<_> = object.iter().collect();
     entries.sort_by_key(|(key, _)| key.as_str());
-    let sorted = entries.into_iter().map(|(key, value)| {
-        let value = match value {
-            Value::Object(inner) => canonical(inner),
-            other => other.clone(),
-        };
-        (key.clone(), value)
-    });
+    let sorted = entries.into_iter().map(|(key, value)| (key.clone(), canonical_value(value)));
     Value::Object(sorted.collect())
+}
+
+fn canonical_value(value: &Value) -> Value {
+    // Beyond this not every whole number is a double.
+    const EXACT: f64 = (1_u64 << 53) as f64;
+    match value {
+        Value::Object(inner) => canonical(inner),
+        Value::Array(items) => Value::Array(items.iter().map(canonical_value).collect()),
+        // `3.0` is what a writer says whose fold number came out of an array of doubles.
+        Value::Number(number) if number.is_f64() => match number.as_f64() {
+            Some(x) if x.fract() == 0.0 && x.abs() <= EXACT => Value::from(x as i64),
+            _ => value.clone(),
+        },
+        other => other.clone(),
+    }
 }
 
 #[cfg(test)]
@@ -51,6 +60,7 @@ mod tests {
         let parse = |text: &str| Context::new(serde_json::from_str::<Value>(text).unwrap().as_object().unwrap());
         assert_eq!(parse(r#"{"split": "test", "fold": 3}"#), parse(r#"{"fold":3,"split":"test"}"#));
         assert_eq!(parse(r#"{"b":{"z":1,"a":2}}"#).unwrap().as_str(), r#"{"b":{"a":2,"z":1}}"#);
+        assert_eq!(parse(r#"{"fold":3.0,"k":[1e2,0.5]}"#), parse(r#"{"fold":3,"k":[100,0.5]}"#));
         assert_eq!(parse("{}"), None);
     }
 }

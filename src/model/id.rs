@@ -1,5 +1,6 @@
 //! Names of things: runs, experiments, writers.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,6 +55,12 @@ fn uuid_v7() -> u128 {
     let ticks = last.map_or(now, |last| now.max(last + 1)) as u128;
     let random = uuid::Uuid::new_v4().as_u128() & ((1 << 62) - 1);
     (ticks >> 12) << 80 | 0x7 << 76 | (ticks & 0xfff) << 64 | 0b10 << 62 | random
+}
+
+impl Borrow<str> for RunId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
 }
 
 impl TryFrom<String> for RunId {

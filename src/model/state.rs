@@ -1,5 +1,6 @@
 //! What the records of a run add up to, in whatever order and from however many writers they come.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -28,10 +29,10 @@ impl<T> Slot<T> {
 
 fn put<K: Ord, T>(map: &mut BTreeMap<K, Slot<T>>, key: K, version: Version, value: T) {
     match map.entry(key) {
-        std::collections::btree_map::Entry::Vacant(entry) => {
+        Entry::Vacant(entry) => {
             entry.insert(Slot { version, value });
         }
-        std::collections::btree_map::Entry::Occupied(mut entry) => {
+        Entry::Occupied(mut entry) => {
             if entry.get().version <= version {
                 entry.insert(Slot { version, value });
             }
@@ -51,7 +52,8 @@ struct End {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct ParamSlot {
     first: Slot<ParamValue>,
-    latest: Option<Slot<ParamValue>>,
+    // Rare, so apart: runs with 18,000 params are not.
+    latest: Option<Box<Slot<ParamValue>>>,
 }
 
 /// A param that two writers set to different values.
@@ -124,11 +126,16 @@ impl RunState {
         }
     }
 
-    /// Applies a record of this run. Records of experiments are none of its business and ignored.
-    pub fn apply(&mut self, version: Version, record: Record) {
+    /// Notes that there is a record of this version.
+    pub fn touch(&mut self, version: Version) {
         self.first_seen = self.first_seen.min(version.time);
         self.last_seen = self.last_seen.max(version.time);
         self.writers.insert(version.writer);
+    }
+
+    /// Applies a record of this run. Records of experiments are none of its business and ignored.
+    pub fn apply(&mut self, version: Version, record: Record) {
+        self.touch(version);
         match record {
             Record::Start(start) => {
                 self.resumed = self.resumed.max(Some(version));
@@ -212,6 +219,16 @@ impl RunState {
         }
     }
 
+    /// Adds the statistics of points that are not added one by one.
+    pub fn put_series(&mut self, key: &str, context: Option<&str>, stats: SeriesStats) {
+        match self.metrics.entry((key.to_string(), context.map(str::to_string))) {
+            Entry::Vacant(entry) => {
+                entry.insert(stats);
+            }
+            Entry::Occupied(mut entry) => entry.get_mut().merge(&stats),
+        }
+    }
+
     fn put_param(&mut self, key: String, version: Version, value: ParamValue) {
         let new = Slot { version, value };
         let Some(slot) = self.params.get_mut(&key) else {
@@ -222,7 +239,7 @@ impl RunState {
             if new.version < slot.first.version { (new, slot.first.clone()) } else { (slot.first.clone(), new) };
         slot.first = first;
         if slot.latest.as_ref().is_none_or(|old| old.version <= other.version) {
-            slot.latest = Some(other);
+            slot.latest = Some(Box::new(other));
         }
     }
 
@@ -482,6 +499,13 @@ impl ExperimentState {
             && self.name.version <= version
         {
             self.name = Slot { version, value: name };
+        }
+    }
+
+    /// Shows it again, if it is deleted, since a run begins in it.
+    pub fn restore_by_use(&mut self, version: Version) {
+        if self.is_deleted() {
+            Slot::put(&mut self.deleted, version, false);
         }
     }
 

@@ -45,6 +45,20 @@ pub enum QueryError {
         /// The keys that it fits.
         fits: Vec<String>,
     },
+    /// A key that is compared with a constant of another type.
+    #[error("'{group}.{key}' is {data_type} and is compared with {literal}")]
+    KeyType {
+        /// params, metrics, tags, ...
+        group: String,
+        /// The key.
+        key: String,
+        /// The type of its column.
+        data_type: &'static str,
+        /// The constant as it is written.
+        literal: String,
+        /// Whether that is a number.
+        number: bool,
+    },
     /// A table that does not exist.
     #[error("no table '{table}'")]
     UnknownTable {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast::{Select, Statement as Sql, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Query, Select, Statement as Sql, Visit, Visitor};
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -13,8 +13,14 @@ use super::error::QueryError;
 /// The dialect that statements are read in.
 pub const DIALECT: &dyn Dialect = &GenericDialect;
 
-/// Operators in one statement: planning recurses over a chain of them.
-const MAX_OPERATORS: usize = 2_000;
+/// Operators that stand on each other, as in `1 + 1 + 1`: planning and answering recurse over them, on a stack of 2 MiB.
+const MAX_OPERATORS: usize = 400;
+/// Operators of sets, joins and branches in the whole statement.
+const MAX_PARTS: usize = 1_000;
+/// Tables that a `WITH` names: each may be made of the one before it.
+const MAX_NAMED: usize = 200;
+/// Relations that one `SELECT` joins.
+const MAX_RELATIONS: usize = 100;
 /// Brackets within brackets.
 const MAX_NESTING: usize = 100;
 /// Levels of the parser's recursion.
@@ -31,57 +37,138 @@ pub fn parse(sql: &str) -> Result<Statement, QueryError> {
         .build()?
         .parse_statements()?;
     match statements.len() {
-        1 => Ok(statements.pop_front().expect("there is one")),
+        1 => {
+            let statement = statements.pop_front().expect("there is one");
+            check_joins(&statement)?;
+            Ok(statement)
+        }
         0 => Err(QueryError::Syntax { message: "there is no statement".to_string() }),
         n => Err(QueryError::Syntax { message: format!("there are {n} statements where one is expected") }),
     }
 }
 
+/// Whether a text is one statement that only reads, within the limits.
+pub fn check_sql(sql: &str) -> Result<(), QueryError> {
+    check_reads_only(&parse(sql)?)
+}
+
 // Tokens come as a list, whatever they nest to, so counting them is safe where parsing is not.
 fn check_depth(tokens: &[Token]) -> Result<(), QueryError> {
-    let (mut operators, mut nesting, mut deepest) = (0, 0usize, 0);
+    // Operators so far in the item of a list that is at hand, of each bracket that is open.
+    let mut levels = vec![0usize];
+    let (mut standing, mut parts) = (0, 0);
+    let (mut most, mut deepest) = (0, 0);
     for token in tokens {
-        match token {
-            Token::LParen | Token::LBracket | Token::LBrace => {
-                nesting += 1;
-                deepest = deepest.max(nesting);
-            }
-            Token::RParen | Token::RBracket | Token::RBrace => nesting = nesting.saturating_sub(1),
-            Token::Plus
-            | Token::Minus
-            | Token::Mul
-            | Token::Div
-            | Token::Mod
-            | Token::StringConcat
-            | Token::Eq
-            | Token::Neq
-            | Token::Lt
-            | Token::LtEq
-            | Token::Gt
-            | Token::GtEq
-            | Token::Ampersand
-            | Token::Pipe
-            | Token::Caret
-            | Token::DoubleColon => operators += 1,
+        let here = levels.last_mut().expect("the outermost stays");
+        let added = match token {
             Token::Word(word) => {
-                use Keyword::*;
-                if matches!(
-                    word.keyword,
-                    AND | OR | NOT | UNION | EXCEPT | INTERSECT | CASE | JOIN | LIKE | IS | SELECT
-                ) {
-                    operators += 1;
+                parts += usize::from(is_part(word.keyword));
+                if begins_part(word.keyword) {
+                    standing -= std::mem::take(here);
                 }
+                weight(word.keyword)
+            }
+            Token::Comma => {
+                standing -= std::mem::take(here);
+                0
+            }
+            Token::LParen
+            | Token::RParen
+            | Token::LBrace
+            | Token::RBrace
+            | Token::RBracket
+            | Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::DoubleQuotedString(_)
+            | Token::EscapedStringLiteral(_)
+            | Token::HexStringLiteral(_)
+            | Token::Placeholder(_)
+            | Token::Whitespace(_)
+            | Token::Period
+            | Token::SemiColon
+            | Token::EOF => 0,
+            // Whatever else there is stands between two operands, or before or after one. So does `[`: what follows one
+            // takes from what the one before it gave.
+            _ => 1,
+        };
+        *here += added;
+        standing += added;
+        match token {
+            Token::LParen | Token::LBracket | Token::LBrace => levels.push(0),
+            Token::RParen | Token::RBracket | Token::RBrace if levels.len() > 1 => {
+                standing -= levels.pop().unwrap_or_default();
             }
             _ => {}
         }
+        most = most.max(standing);
+        deepest = deepest.max(levels.len() - 1);
     }
-    if operators > MAX_OPERATORS {
-        return Err(QueryError::TooDeep { what: "chains operators", found: operators, limit: MAX_OPERATORS });
+    let too_deep = |what, found, limit| Err(QueryError::TooDeep { what, found, limit });
+    if most > MAX_OPERATORS {
+        return too_deep("chains operators", most, MAX_OPERATORS);
+    }
+    if parts > MAX_PARTS {
+        return too_deep("chains queries, joins and branches", parts, MAX_PARTS);
     }
     if deepest > MAX_NESTING {
-        return Err(QueryError::TooDeep { what: "nests brackets", found: deepest, limit: MAX_NESTING });
+        return too_deep("nests brackets", deepest, MAX_NESTING);
     }
     Ok(())
+}
+
+/// Words that begin a part of a statement, where the operators of the part before it no longer count.
+fn begins_part(word: Keyword) -> bool {
+    use Keyword::*;
+    matches!(word, SELECT | FROM | WHERE | GROUP | HAVING | ORDER | LIMIT | ON | WINDOW | WHEN | THEN | ELSE)
+}
+
+fn is_part(word: Keyword) -> bool {
+    use Keyword::*;
+    matches!(word, UNION | EXCEPT | INTERSECT | MINUS | JOIN | APPLY | WHEN | SELECT | VALUES | PIVOT | UNPIVOT)
+}
+
+/// How many operators a word is as good as.
+fn weight(word: Keyword) -> usize {
+    use Keyword::*;
+    match word {
+        AND | OR | NOT | XOR | DIV | LIKE | ILIKE | RLIKE | REGEXP | SIMILAR | BETWEEN | IN | IS | NOTNULL
+        | COLLATE | AT | OVERLAPS | CASE | EXISTS => 1,
+        // The parser itself recurses over these.
+        EXPLAIN | DESCRIBE | ANALYZE | INTERVAL | PRIOR => 10,
+        _ => 0,
+    }
+}
+
+/// A list of relations is a chain of joins, without an operator between them.
+fn check_joins(statement: &Statement) -> Result<(), QueryError> {
+    fn refuse(what: &'static str, found: usize, limit: usize) -> ControlFlow<QueryError> {
+        if found > limit {
+            ControlFlow::Break(QueryError::TooDeep { what, found, limit })
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+    struct Relations;
+    impl Visitor for Relations {
+        type Break = QueryError;
+        fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<QueryError> {
+            let found: usize = select.from.iter().map(|from| 1 + from.joins.len()).sum();
+            refuse("joins relations", found, MAX_RELATIONS)
+        }
+        fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<QueryError> {
+            let found = query.with.as_ref().map_or(0, |with| with.cte_tables.len());
+            refuse("chains tables of WITH", found, MAX_NAMED)
+        }
+    }
+    let sql = match statement {
+        Statement::Statement(sql) => sql.as_ref(),
+        Statement::Explain(explain) => return check_joins(&explain.statement),
+        _ => return Ok(()),
+    };
+    match sql.visit(&mut Relations) {
+        ControlFlow::Break(e) => Err(e),
+        ControlFlow::Continue(()) => Ok(()),
+    }
 }
 
 /// Refuses statements that change something.
@@ -167,6 +254,9 @@ mod tests {
         for sql in [chain, nested] {
             assert!(matches!(parse(&sql), Err(QueryError::TooDeep { .. })));
         }
+        // What stands side by side is no chain.
+        parse(&format!("SELECT {}", vec!["a + b"; 2_000].join(","))).unwrap();
+        parse(&format!("SELECT 1 FROM t WHERE {}", vec!["a = 1"; 150].join(" OR "))).unwrap();
         parse(&format!("SELECT run_id IN ({})", vec!["'x'"; 50_000].join(","))).unwrap();
     }
 }

@@ -1,15 +1,17 @@
-//! Chains of `JOIN ... USING`, written so that the engine understands them.
+//! Joins by `USING`, written so that the engine understands them.
 //!
-//! DataFusion 55 knows the columns of one `USING` as one, but not those of several: with three tables an unqualified
-//! `run_id` is ambiguous, with four the chain itself. So in such a chain `USING (run_id)` becomes
-//! `ON first.run_id = this.run_id`, an unqualified `run_id` becomes `first.run_id`, and `*` shows the column once.
+//! DataFusion 55 knows the columns of one `USING` as one in some places: in `WHERE` an unqualified `run_id` is ambiguous,
+//! with three tables everywhere, with four the chain itself is; and of a `RIGHT` or `FULL` join it shows the wrong side.
+//! So `USING (run_id)` becomes `ON first.run_id = this.run_id`, an unqualified `run_id` becomes that of the side that
+//! keeps its rows, and `*` shows the column once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, ExceptSelectItem, Expr, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem,
+    BinaryOperator, ExceptSelectItem, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Statement as Sql, TableFactor, VisitMut, VisitorMut,
     WildcardAdditionalOptions,
 };
@@ -28,8 +30,50 @@ pub fn spread_using(statement: &mut Statement) {
     let _ = sql.visit(&mut Chains { ctes: names.0, scopes: Vec::new() });
 }
 
-/// Columns that a chain joins by, in lower case unless quoted, with the relation that an unqualified one means.
-type Owners = BTreeMap<String, Ident>;
+/// Columns that a chain joins by, in lower case unless quoted, with what an unqualified one means.
+type Owners = BTreeMap<String, Owner>;
+
+/// What an unqualified column means that relations are joined by.
+#[derive(Debug, Clone)]
+enum Owner {
+    /// The column of one relation.
+    Of(Ident),
+    /// Of several, the first that is not NULL: they are joined in full.
+    FirstOf(Vec<Ident>),
+}
+
+impl Owner {
+    fn relations(&self) -> &[Ident] {
+        match self {
+            Owner::Of(relation) => std::slice::from_ref(relation),
+            Owner::FirstOf(relations) => relations,
+        }
+    }
+
+    fn expr(&self, column: &Ident) -> Expr {
+        let one = |relation: &Ident| Expr::CompoundIdentifier(vec![relation.clone(), column.clone()]);
+        match self {
+            Owner::Of(relation) => one(relation),
+            Owner::FirstOf(relations) => {
+                let args = relations.iter().map(|r| FunctionArg::Unnamed(FunctionArgExpr::Expr(one(r)))).collect();
+                Expr::Function(Function {
+                    name: ObjectName::from(vec![Ident::new("coalesce")]),
+                    uses_odbc_syntax: false,
+                    parameters: FunctionArguments::None,
+                    args: FunctionArguments::List(FunctionArgumentList {
+                        duplicate_treatment: None,
+                        args,
+                        clauses: Vec::new(),
+                    }),
+                    filter: None,
+                    null_treatment: None,
+                    over: None,
+                    within_group: Vec::new(),
+                })
+            }
+        }
+    }
+}
 
 /// Names of the queries that a statement gives names to: relations of those names may not be our tables.
 #[derive(Default)]
@@ -95,28 +139,28 @@ impl VisitorMut for Chains {
         if let (Expr::Identifier(column), Some(owners)) = (&*expr, self.scopes.last())
             && let Some(owner) = owners.get(&normal(column))
         {
-            *expr = Expr::CompoundIdentifier(vec![owner.clone(), column.clone()]);
+            *expr = owner.expr(column);
         }
         ControlFlow::Continue(())
     }
 }
 
-/// A chain of joins of which at least two are by `USING`.
+/// A chain of joins, some by `USING`.
 struct Chain {
     owners: Owners,
     /// The relations so far, each with its table where it is one of ours.
     before: Vec<(Ident, Option<Table>)>,
-    /// Relations whose columns `*` shows, with those that an earlier one shows already.
+    /// Relations whose columns `*` shows, with those that it leaves out since they are shown elsewhere.
     shown: Vec<(Ident, Vec<Ident>)>,
-    /// By join: the columns of its `USING`, each with its owner; `None` where the engine is to say that it has several.
-    joined: Vec<Vec<(Ident, Option<Ident>)>>,
+    /// By join: the columns of its `USING`, each with what they were before; `None` where the engine is to say that
+    /// several relations have it.
+    joined: Vec<Vec<(Ident, Option<Owner>)>>,
 }
 
 /// Finds the chain of a select. `None`: there is none, or one that the engine has to take as it is.
 fn chain(select: &Select, ctes: &BTreeSet<String>) -> Option<Chain> {
     let [from] = select.from.as_slice() else { return None };
-    let by_using = from.joins.iter().filter(|join| matches!(constraint(&join.join_operator), Some(c) if is_using(c)));
-    if by_using.count() < 2 {
+    if !from.joins.iter().any(|join| matches!(constraint(&join.join_operator), Some(JoinConstraint::Using(_)))) {
         return None;
     }
     let first = relation(&from.relation)?;
@@ -135,33 +179,26 @@ fn chain(select: &Select, ctes: &BTreeSet<String>) -> Option<Chain> {
                     let [part] = column.0.as_slice() else { return None };
                     let column = part.as_ident()?;
                     let owner = chain.owner(column)?;
-                    if let Some(owner) = &owner {
-                        chain.owners.insert(normal(column), owner.clone());
-                    }
                     joined.push((column.clone(), owner));
                 }
             }
             JoinConstraint::On(_) | JoinConstraint::None => {}
             JoinConstraint::Natural => return None,
         }
-        if !is_semi(&join.join_operator) {
-            chain.shown.push((this.clone(), joined.iter().map(|(column, _)| column.clone()).collect()));
-            chain.before.push((this, table(&join.relation, ctes)));
-        }
-        chain.joined.push(joined);
+        chain.add(&join.join_operator, this, table(&join.relation, ctes), joined);
     }
     Some(chain)
 }
 
 impl Chain {
-    /// The relation whose column a `USING` means; `Some(None)` where it has none or several to choose from, `None` where
-    /// only the engine could tell.
-    fn owner(&self, column: &Ident) -> Option<Option<Ident>> {
+    /// What a column of a `USING` means; `Some(None)` where no relation has it or several do, `None` where only the engine
+    /// could tell.
+    fn owner(&self, column: &Ident) -> Option<Option<Owner>> {
         if let Some(owner) = self.owners.get(&normal(column)) {
             return Some(Some(owner.clone()));
         }
         if let [(only, _)] = self.before.as_slice() {
-            return Some(Some(only.clone()));
+            return Some(Some(Owner::Of(only.clone())));
         }
         let mut found = Vec::new();
         for (relation, table) in &self.before {
@@ -170,17 +207,50 @@ impl Chain {
             }
         }
         Some(match found.as_slice() {
-            [only] => Some((*only).clone()),
+            [only] => Some(Owner::Of((*only).clone())),
             _ => None,
         })
+    }
+
+    /// Takes a join in: whose column is meant from here on, and which `*` shows.
+    fn add(&mut self, join: &JoinOperator, this: Ident, table: Option<Table>, joined: Vec<(Ident, Option<Owner>)>) {
+        let side = side(join);
+        let mut hidden = Vec::new();
+        for (column, owner) in joined.iter().filter_map(|(column, owner)| Some((column, owner.as_ref()?))) {
+            let hide_left = |shown: &mut Vec<(Ident, Vec<Ident>)>| {
+                let left = shown.iter_mut().filter(|(relation, _)| owner.relations().contains(relation));
+                left.for_each(|(_, but)| but.push(column.clone()));
+            };
+            let next = match side {
+                Side::Left | Side::Semi => {
+                    hidden.push(column.clone());
+                    owner.clone()
+                }
+                Side::Right => {
+                    hide_left(&mut self.shown);
+                    Owner::Of(this.clone())
+                }
+                Side::Both => {
+                    hide_left(&mut self.shown);
+                    hidden.push(column.clone());
+                    Owner::FirstOf(owner.relations().iter().chain([&this]).cloned().collect())
+                }
+            };
+            self.owners.insert(normal(column), next);
+        }
+        if !matches!(side, Side::Semi) {
+            self.shown.push((this.clone(), hidden));
+            self.before.push((this, table));
+        }
+        self.joined.push(joined);
     }
 
     fn apply(&self, select: &mut Select) {
         for (join, joined) in select.from[0].joins.iter_mut().zip(&self.joined) {
             let this = relation(&join.relation);
-            let equal = |(column, owner): &(Ident, Option<Ident>)| Expr::BinaryOp {
+            let equal = |(column, owner): &(Ident, Option<Owner>)| Expr::BinaryOp {
                 left: Box::new(match owner {
-                    Some(owner) => Expr::CompoundIdentifier(vec![owner.clone(), column.clone()]),
+                    Some(owner) => owner.expr(column),
                     None => Expr::Identifier(column.clone()),
                 }),
                 op: BinaryOperator::Eq,
@@ -197,17 +267,34 @@ impl Chain {
                 *constraint = JoinConstraint::On(condition);
             }
         }
-        let plain = |item: &SelectItem| match item {
-            SelectItem::Wildcard(options) => *options == WildcardAdditionalOptions::default(),
-            _ => false,
-        };
-        let items = std::mem::take(&mut select.projection);
-        for item in items {
-            match plain(&item) {
-                true => select.projection.extend(self.shown.iter().map(|(relation, but)| all_of(relation, but))),
-                false => select.projection.push(item),
+        for item in std::mem::take(&mut select.projection) {
+            match item {
+                SelectItem::Wildcard(options) if options == WildcardAdditionalOptions::default() => {
+                    select.projection.extend(self.merged());
+                    select.projection.extend(self.shown.iter().map(|(relation, but)| all_of(relation, but)));
+                }
+                // Its name would be that of the function.
+                SelectItem::UnnamedExpr(Expr::Identifier(column)) => select.projection.push(self.named(column)),
+                item => select.projection.push(item),
             }
         }
+    }
+
+    fn named(&self, column: Ident) -> SelectItem {
+        match self.owners.get(&normal(&column)) {
+            Some(owner @ Owner::FirstOf(_)) => SelectItem::ExprWithAlias { expr: owner.expr(&column), alias: column },
+            _ => SelectItem::UnnamedExpr(Expr::Identifier(column)),
+        }
+    }
+
+    /// The columns that belong to no relation alone.
+    fn merged(&self) -> impl Iterator<Item = SelectItem> {
+        let all = self.joined.iter().flatten().map(|(column, _)| column);
+        let mut seen = BTreeSet::new();
+        all.filter(move |column| {
+            matches!(self.owners.get(&normal(column)), Some(Owner::FirstOf(_))) && seen.insert(normal(column))
+        })
+        .map(|column| self.named(column.clone()))
     }
 }
 
@@ -251,34 +338,42 @@ pub fn normal(ident: &Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }
 
-fn is_using(constraint: &JoinConstraint) -> bool {
-    matches!(constraint, JoinConstraint::Using(_))
+/// Which side of a join keeps all its rows, or that only the left one is seen after it.
+enum Side {
+    Left,
+    Right,
+    Both,
+    Semi,
 }
 
-fn is_semi(join: &JoinOperator) -> bool {
-    use JoinOperator::*;
-    matches!(join, Semi(_) | LeftSemi(_) | Anti(_) | LeftAnti(_))
-}
-
-/// The constraint of a join whose left side keeps its values; `None` for the others.
-fn constraint(join: &JoinOperator) -> Option<&JoinConstraint> {
+fn side(join: &JoinOperator) -> Side {
     use JoinOperator::*;
     match join {
-        Join(c) | Inner(c) | Left(c) | LeftOuter(c) | CrossJoin(c) | Semi(c) | LeftSemi(c) | Anti(c) | LeftAnti(c) => {
-            Some(c)
-        }
-        _ => None,
+        Right(_) | RightOuter(_) => Side::Right,
+        FullOuter(_) => Side::Both,
+        Semi(_) | LeftSemi(_) | Anti(_) | LeftAnti(_) => Side::Semi,
+        _ => Side::Left,
     }
+}
+
+macro_rules! constraint_of {
+    ($join:expr) => {{
+        use JoinOperator::*;
+        match $join {
+            Join(c) | Inner(c) | Left(c) | LeftOuter(c) | Right(c) | RightOuter(c) | FullOuter(c) | CrossJoin(c)
+            | Semi(c) | LeftSemi(c) | Anti(c) | LeftAnti(c) => Some(c),
+            _ => None,
+        }
+    }};
+}
+
+/// What a join joins by; `None` for joins that no chain is made of.
+fn constraint(join: &JoinOperator) -> Option<&JoinConstraint> {
+    constraint_of!(join)
 }
 
 fn constraint_mut(join: &mut JoinOperator) -> Option<&mut JoinConstraint> {
-    use JoinOperator::*;
-    match join {
-        Join(c) | Inner(c) | Left(c) | LeftOuter(c) | CrossJoin(c) | Semi(c) | LeftSemi(c) | Anti(c) | LeftAnti(c) => {
-            Some(c)
-        }
-        _ => None,
-    }
+    constraint_of!(join)
 }
 
 #[cfg(test)]
@@ -331,10 +426,28 @@ mod tests {
     }
 
     #[test]
-    fn what_the_engine_understands_stays_as_it_is() {
+    fn the_side_that_keeps_its_rows_owns_the_column() {
+        let cases = [
+            ("SELECT k FROM a RIGHT JOIN b USING (k)", "SELECT b.k FROM a RIGHT JOIN b ON a.k = b.k"),
+            (
+                "SELECT * FROM a RIGHT JOIN b USING (k) JOIN c USING (k)",
+                "SELECT a.* EXCEPT (k), b.*, c.* EXCEPT (k) FROM a RIGHT JOIN b ON a.k = b.k JOIN c ON b.k = c.k",
+            ),
+            (
+                "SELECT *, k FROM a FULL JOIN b USING (k) WHERE k > 1 ORDER BY k",
+                "SELECT coalesce(a.k, b.k) AS k, a.* EXCEPT (k), b.* EXCEPT (k), coalesce(a.k, b.k) AS k \
+                 FROM a FULL JOIN b ON a.k = b.k WHERE coalesce(a.k, b.k) > 1 ORDER BY coalesce(a.k, b.k)",
+            ),
+        ];
+        for (sql, expected) in cases {
+            assert_eq!(spread(sql), expected);
+        }
+    }
+
+    #[test]
+    fn what_the_engine_has_to_tell_stays_as_it_is() {
         for sql in [
-            "SELECT run_id FROM a JOIN b USING(run_id)",
-            "SELECT run_id FROM a JOIN b USING(run_id) FULL JOIN c USING(run_id)",
+            "SELECT run_id FROM a JOIN b ON a.run_id = b.run_id",
             "SELECT run_id FROM a JOIN b USING(run_id) JOIN c USING(key)",
             "WITH tags AS (SELECT 1) SELECT 1 FROM runs JOIN tags USING(run_id) JOIN params USING(key)",
             "SELECT run_id FROM a NATURAL JOIN b JOIN c USING(run_id)",

@@ -77,9 +77,10 @@ impl Group {
             Group::ParamsNum => &[StoredStruct::ParamsNum],
             Group::ParamsText => &[StoredStruct::ParamsText],
             Group::Metrics => &[StoredStruct::Metrics],
-            Group::MetricsMin => &[StoredStruct::MetricsMin],
-            Group::MetricsMax => &[StoredStruct::MetricsMax],
-            Group::Best => &[StoredStruct::MetricsMin, StoredStruct::MetricsMax],
+            // An extreme that is the last value too is stored as that alone.
+            Group::MetricsMin => &[StoredStruct::MetricsMin, StoredStruct::Metrics],
+            Group::MetricsMax => &[StoredStruct::MetricsMax, StoredStruct::Metrics],
+            Group::Best => &[StoredStruct::MetricsMin, StoredStruct::MetricsMax, StoredStruct::Metrics],
             Group::Tags => &[StoredStruct::Tags],
             Group::Data => &[StoredStruct::Data],
         }
@@ -149,6 +150,7 @@ pub struct NamedKeys {
     /// Whether `runs` shows them as structs; else each is a column `params.lr` of its own.
     pub as_structs: bool,
     keys: BTreeSet<(Group, String)>,
+    whole: BTreeSet<Group>,
 }
 
 impl NamedKeys {
@@ -159,7 +161,13 @@ impl NamedKeys {
 
     /// Adds all keys of a group.
     pub fn add_all(&mut self, group: Group, counts: &KeyCounts) {
+        self.whole.insert(group);
         self.keys.extend(group.keys(counts).into_iter().map(|key| (group, key.to_string())));
+    }
+
+    /// Whether all keys of a group are wanted.
+    pub fn is_whole(&self, group: Group) -> bool {
+        self.whole.contains(&group)
     }
 
     /// The keys of a group.

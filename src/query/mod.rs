@@ -15,8 +15,11 @@ mod rewrite;
 mod runs;
 mod scan;
 mod session;
+mod stop;
+mod structs;
 
 pub use describe::{ColumnInfo, TableSummary};
 pub use error::QueryError;
 pub use guard::DIALECT;
+pub(crate) use guard::check_sql;
 pub use session::{Query, Session, SessionOptions, within};

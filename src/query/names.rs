@@ -1,4 +1,4 @@
-//! Names of the columns of an answer: the engine wants each once, SQL does not.
+//! Names of the columns of an answer: as they were written, and each once, which the engine wants and SQL does not.
 //!
 //! `SELECT params.C, params.c` may mean one key twice, and two subqueries have no names at all. The second of two columns
 //! of one name gets a number behind it, as DuckDB does.
@@ -12,6 +12,49 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::joins::normal;
+
+/// Names the columns of the answer by the text that they were written as, in place; the engine's own names speak of
+/// relations and frames of windows.
+pub fn as_written(statement: &mut Statement) {
+    if let Statement::Statement(sql) = statement
+        && let Sql::Query(query) = sql.as_mut()
+    {
+        name_as_written(&mut query.body);
+    }
+}
+
+/// Longest name that is made of an expression, in characters.
+const LONGEST: usize = 100;
+
+fn name_as_written(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => {
+            for item in &mut select.projection {
+                let SelectItem::UnnamedExpr(expr) = item else { continue };
+                // Columns and keys have names, which the rest of the rewriting knows how to show.
+                if matches!(
+                    expr,
+                    Expr::Identifier(_)
+                        | Expr::CompoundIdentifier(_)
+                        | Expr::CompoundFieldAccess { .. }
+                        | Expr::Subquery(_)
+                ) {
+                    continue;
+                }
+                let mut text = expr.to_string();
+                if let Some((at, _)) = text.char_indices().nth(LONGEST) {
+                    text.truncate(at);
+                    text.push('…');
+                }
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', text) };
+            }
+        }
+        // The names of a union are those of its first part.
+        SetExpr::SetOperation { left, .. } => name_as_written(left),
+        SetExpr::Query(query) => name_as_written(&mut query.body),
+        _ => {}
+    }
+}
 
 /// Gives columns that would have the same name different ones, in place.
 pub fn tell_apart(statement: &mut Statement) {
@@ -103,6 +146,22 @@ fn free(name: &str, taken: &BTreeSet<String>) -> String {
 mod tests {
     use super::*;
     use crate::query::guard::parse;
+
+    #[test]
+    fn an_expression_is_named_as_it_is_written() {
+        let cases = [
+            (
+                "SELECT name, params.lr, count(DISTINCT params.lr), 1 + x AS y, avg(value) FROM runs UNION SELECT f(1)",
+                r#"SELECT name, params.lr, count(DISTINCT params.lr) AS "count(DISTINCT params.lr)", 1 + x AS y, avg(value) AS "avg(value)" FROM runs UNION SELECT f(1)"#,
+            ),
+            ("SELECT x FROM (SELECT max(x) FROM a)", "SELECT x FROM (SELECT max(x) FROM a)"),
+        ];
+        for (sql, expected) in cases {
+            let mut statement = parse(sql).unwrap();
+            as_written(&mut statement);
+            assert_eq!(statement.to_string(), expected);
+        }
+    }
 
     #[test]
     fn the_second_of_two_columns_of_one_name_gets_a_number() {

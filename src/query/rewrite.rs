@@ -9,12 +9,13 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, Statement as Sql, Subscript, TableFactor,
-    TableWithJoins, Value, VisitMut, VisitorMut, visit_relations,
+    AccessExpr, BinaryOperator, Expr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, Statement as Sql,
+    Subscript, TableFactor, TableWithJoins, UnaryOperator, Value, VisitMut, VisitorMut, visit_relations,
 };
 
 use super::error::QueryError;
 use super::keys::{Group, NamedKeys};
+use super::runs::leaf_type;
 use crate::schema::Table;
 use crate::schema::wide::KeyCounts;
 
@@ -237,6 +238,36 @@ impl Keys<'_> {
         Some(Written { before, group, name, exact, after })
     }
 
+    /// Refuses to compare a key with a literal of a type that not every value of the key can be cast to: the engine would
+    /// fail on the first run that holds such a value, or on the literal, in words about its own parts.
+    fn check_comparison(&self, expr: &Expr) -> Result<(), QueryError> {
+        let pairs: Vec<(&Expr, &Expr)> = match expr {
+            Expr::BinaryOp { left, op, right } if is_comparison(op) => vec![(left, right), (right, left)],
+            Expr::InList { expr, list, .. } => list.iter().map(|item| (expr.as_ref(), item)).collect(),
+            Expr::Between { expr, low, high, .. } => vec![(expr.as_ref(), low.as_ref()), (expr, high)],
+            _ => return Ok(()),
+        };
+        for (key, literal) in pairs {
+            let Some(literal) = Literal::of(literal) else { continue };
+            let Some(written) = self.find(key) else { break };
+            let key = written.group.resolve(self.counts, &written.name, written.exact)?;
+            let data_type = leaf_type(written.group, &key, self.counts);
+            let fits = match &literal {
+                Literal::Number(_) => data_type != "text",
+                Literal::Text(text) => !matches!(data_type, "bigint" | "double") || text.trim().parse::<f64>().is_ok(),
+            };
+            if !fits && written.after.is_empty() {
+                let group = written.group.name().to_string();
+                let (number, literal) = match literal {
+                    Literal::Number(number) => (true, number),
+                    Literal::Text(text) => (false, format!("'{text}'")),
+                };
+                return Err(QueryError::KeyType { group, key, data_type, literal, number });
+            }
+        }
+        Ok(())
+    }
+
     /// Rewrites a key in place; gives the name to show it by and the one that tells its table too.
     fn rewrite(&mut self, expr: &mut Expr) -> Result<Option<(String, String)>, QueryError> {
         let Some(written) = self.find(expr) else { return Ok(None) };
@@ -293,11 +324,42 @@ impl VisitorMut for Keys<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
+        if let Err(e) = self.check_comparison(expr) {
+            return ControlFlow::Break(e);
+        }
         match self.rewrite(expr) {
             Err(e) => ControlFlow::Break(e),
             Ok(_) => ControlFlow::Continue(()),
         }
     }
+}
+
+/// A constant that keys are compared with.
+enum Literal {
+    Number(String),
+    Text(String),
+}
+
+impl Literal {
+    fn of(expr: &Expr) -> Option<Literal> {
+        match expr {
+            Expr::Value(value) => match &value.value {
+                Value::Number(number, _) => Some(Literal::Number(number.to_string())),
+                Value::SingleQuotedString(text) => Some(Literal::Text(text.clone())),
+                _ => None,
+            },
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match Literal::of(expr)? {
+                Literal::Number(number) => Some(Literal::Number(format!("-{number}"))),
+                Literal::Text(_) => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+fn is_comparison(op: &BinaryOperator) -> bool {
+    use BinaryOperator::*;
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq)
 }
 
 enum Part {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StructArray, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::functions::core::expr_fn::{get_field, named_struct};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, col, ident, lit, try_cast, when};
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, ident, lit};
 
 use super::error::QueryError;
 use super::experiment::ExperimentNames;
 use super::keys::{Group, NamedKeys};
 use super::scan;
+use super::structs::{self, Leaf};
 use crate::schema::wide::{KeyCounts, ParamColumn, ParamCounts, StoredStruct};
 use crate::schema::{Row, RunRow, Table};
 use crate::store::merge::Overlay;
@@ -38,16 +39,17 @@ pub async fn plan(snapshot: &Arc<Snapshot>, overlay: &Overlay, named: &NamedKeys
         }
     }
     for group in Group::ALL {
-        if named.as_structs {
-            let leaves: Vec<Expr> =
-                named.of(group).flat_map(|key| [lit(key), leaf(group, key, overlay, keys)]).collect();
-            if !leaves.is_empty() {
-                shown.push(named_struct(leaves).alias(group.name()));
-            }
-        } else {
-            shown.extend(
-                named.of(group).map(|key| leaf(group, key, overlay, keys).alias(format!("{}.{key}", group.name()))),
-            );
+        let leaves = named.of(group).map(|key| (key.to_string(), Leaf::new(group, key, overlay, keys)));
+        if !named.as_structs {
+            shown.extend(leaves.map(|(key, leaf)| {
+                let stored = |stored: StoredStruct| col(stored.name());
+                leaf.expr(&key, stored, ident("experiment_id")).alias(format!("{}.{key}", group.name()))
+            }));
+        } else if named.is_whole(group) && named.of(group).next().is_none() {
+            // Nobody has logged a key of the group so far; its column is there all the same.
+            shown.push(lit(ScalarValue::Utf8(None)).alias(group.name()));
+        } else if named.of(group).next().is_some() {
+            shown.push(structs::whole(group, leaves).alias(group.name()));
         }
     }
     Ok(LogicalPlanBuilder::from(rows).project(shown)?.build()?)
@@ -63,42 +65,6 @@ fn stored_schema(named: &NamedKeys) -> SchemaRef {
         }
     }
     Arc::new(Schema::new(fields))
-}
-
-fn stored_leaf(stored: StoredStruct, key: &str) -> Expr {
-    get_field(col(stored.name()), key)
-}
-
-/// The value of one key.
-fn leaf(group: Group, key: &str, overlay: &Overlay, keys: &KeyCounts) -> Expr {
-    match group {
-        Group::Params => match keys.params.get(key).map(ParamCounts::column) {
-            Some(ParamColumn::BigInt { exact_text: false }) => {
-                cast(stored_leaf(StoredStruct::ParamsNum, key), DataType::Int64)
-            }
-            Some(ParamColumn::BigInt { exact_text: true }) => {
-                try_cast(stored_leaf(StoredStruct::ParamsText, key), DataType::Int64)
-            }
-            Some(ParamColumn::Double) => stored_leaf(StoredStruct::ParamsNum, key),
-            Some(ParamColumn::Boolean) => try_cast(stored_leaf(StoredStruct::ParamsText, key), DataType::Boolean),
-            Some(ParamColumn::Text) | None => stored_leaf(StoredStruct::ParamsText, key),
-        },
-        Group::Best => best(key, overlay),
-        other => stored_leaf(other.stored()[0], key),
-    }
-}
-
-/// `metrics_min` or `metrics_max`, by the goal that the experiment of the run declares.
-fn best(key: &str, overlay: &Overlay) -> Expr {
-    let with_goal = |goal: crate::model::Goal| -> Vec<Expr> {
-        let found = overlay.goals.iter().filter(|g| g.state.goal.key == key && g.state.goal.goal == goal);
-        found.map(|g| lit(g.experiment_id.as_str())).collect()
-    };
-    let is_in = |ids: Vec<Expr>| ident("experiment_id").in_list(ids, false);
-    when(is_in(with_goal(crate::model::Goal::Min)), stored_leaf(StoredStruct::MetricsMin, key))
-        .when(is_in(with_goal(crate::model::Goal::Max)), stored_leaf(StoredStruct::MetricsMax, key))
-        .end()
-        .expect("both branches are doubles")
 }
 
 /// The type that a key reads as.

@@ -13,6 +13,7 @@ use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::optimizer::Optimizer;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, col, lit};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as Sql;
@@ -21,6 +22,8 @@ use super::describe::{self, ColumnInfo, TableSummary};
 use super::error::QueryError;
 use super::experiment::PruneByExperiment;
 use super::keys::NamedKeys;
+use super::stop::{Stop, StopJoins};
+use super::structs::LeafOfWhole;
 use super::{experiments, guard, joins, names, rewrite, runs, scan};
 use crate::error::Result;
 use crate::model::{Micros, RunId};
@@ -37,7 +40,8 @@ use crate::store::{Store, StoreError};
 pub struct SessionOptions {
     /// Reads the sealed state as of this time instead of the newest with what is live.
     pub as_of: Option<Micros>,
-    /// Memory that queries may use, in bytes; beyond it they spill or fail.
+    /// Memory that queries may use, in bytes; beyond it they spill or fail. By default half of what the machine has;
+    /// `None`: all they want.
     pub memory_bytes: Option<usize>,
     /// Whether statements that change something are refused. They never change the store: tables and views that they
     /// make live as long as the session.
@@ -50,8 +54,19 @@ pub struct SessionOptions {
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        SessionOptions { as_of: None, memory_bytes: None, read_only: true, threads: None, deleted: false }
+        SessionOptions {
+            as_of: None,
+            memory_bytes: Some(half_of_memory()),
+            read_only: true,
+            threads: None,
+            deleted: false,
+        }
     }
+}
+
+fn half_of_memory() -> usize {
+    let info = rustix::system::sysinfo();
+    usize::try_from(info.totalram as u64 * u64::from(info.mem_unit) / 2).unwrap_or(usize::MAX)
 }
 
 /// A planned query.
@@ -67,6 +82,7 @@ pub struct Query {
 pub struct Session {
     snapshot: Arc<Snapshot>,
     engine: SessionContext,
+    stop: Stop,
     read_only: bool,
     // Tables and views that statements of this session made.
     made: Mutex<BTreeMap<String, Arc<dyn TableProvider>>>,
@@ -127,16 +143,21 @@ impl Session {
         let mut rules = Optimizer::new().rules;
         let after = rules.iter().position(|rule| rule.name() == "push_down_filter").map_or(0, |i| i + 1);
         rules.insert(after, Arc::new(PruneByExperiment));
+        rules.insert(after, Arc::new(LeafOfWhole));
+        let stop = Stop::default();
+        let mut physical_rules = PhysicalOptimizer::new().rules;
+        physical_rules.push(Arc::new(StopJoins(Arc::clone(&stop))));
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
             .with_optimizer_rules(rules)
+            .with_physical_optimizer_rules(physical_rules)
             .build();
         let engine = SessionContext::new_with_state(state);
         register_files(&engine, Arc::clone(&snapshot.tables().objects));
         let read_only = options.read_only;
-        Ok(Session { snapshot: Arc::new(snapshot), engine, read_only, made: Mutex::default() })
+        Ok(Session { snapshot: Arc::new(snapshot), engine, stop, read_only, made: Mutex::default() })
     }
 
     /// Plans a statement; nothing runs before its rows are asked for.
@@ -159,6 +180,7 @@ impl Session {
         if matches!(&statement, Statement::Statement(sql) if matches!(sql.as_ref(), Sql::ShowTables { .. })) {
             return self.show(describe::tables_batch(self.tables()));
         }
+        names::as_written(&mut statement);
         joins::spread_using(&mut statement);
         let snapshot = &self.snapshot;
         let mut named = NamedKeys::default();
@@ -178,6 +200,12 @@ impl Session {
         let frame = context.execute_logical_plan(plan).await.map_err(QueryError::from)?;
         self.keep_made(&context);
         Ok(Query { frame, notes })
+    }
+
+    /// Ends all statements of this session, those too that keep their threads busy. They fail; a statement that is merely
+    /// dropped goes on until its thread next comes to a pause, which a join without a key may not do for minutes.
+    pub fn stop(&self) {
+        self.stop.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
     async fn overlay(&self) -> Result<&Overlay> {

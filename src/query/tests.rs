@@ -2,7 +2,7 @@ use arrow::util::pretty::pretty_format_batches;
 
 use super::*;
 use crate::model::{Goal, ParamValue, Status};
-use crate::store::{Run, RunOptions};
+use crate::store::{Metrics, Run, RunOptions};
 
 struct Fixture {
     _dir: tempfile::TempDir,
@@ -109,11 +109,11 @@ async fn tables_join_and_structs_pass_through_subqueries() {
     +------------+--------+------------+-----------+
     | churn      | 5      | 5          | 5         |
     +------------+--------+------------+-----------+
-    +--------------+---+-----------------------+
-    | params.model | n | max(runs.metrics.AUC) |
-    +--------------+---+-----------------------+
-    | gbm          | 5 | 0.99                  |
-    +--------------+---+-----------------------+
+    +--------------+---+------------------+
+    | params.model | n | max(metrics.AUC) |
+    +--------------+---+------------------+
+    | gbm          | 5 | 0.99             |
+    +--------------+---+------------------+
     +--------------+
     | params.model |
     +--------------+
@@ -276,5 +276,56 @@ async fn runs_named_by_their_ids_are_looked_for_in_their_experiments_and_months_
         let shown = ask(&store, &values(condition)).await;
         let found: Vec<_> = shown.split(|c: char| !c.is_ascii_digit() && c != '.').filter(|w| !w.is_empty()).collect();
         assert_eq!(found.join(" "), expected, "{condition}");
+    }
+}
+
+#[tokio::test]
+async fn whole_structs_of_many_keys_cost_one_pass_and_conditions_on_a_key_reach_the_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path()).unwrap();
+    for n in 0..3 {
+        let run = run(&store, &format!("r{n}"));
+        run.log_params((0..3_000).map(|key| (format!("p{key}"), key * n))).unwrap();
+        run.log_metrics((0..3_000).fold(Metrics::new(), |m, key| m.value(format!("m{key}"), n as f64))).unwrap();
+        run.end(Status::Finished, None, None).unwrap();
+    }
+    store.set_goal("churn", "m7", Goal::Max).unwrap();
+    store.flush().unwrap();
+    store.seal().await.unwrap();
+    let begun = std::time::Instant::now();
+    let shown = ask(&store, "SELECT count(*) FROM (SELECT * FROM runs) WHERE params.p5 > 0 AND best.m7 >= 1").await;
+    assert!(shown.contains("| 2        |"), "{shown}");
+    let session = store.session().await.unwrap();
+    let rows = session.sql("SELECT * FROM runs WHERE params.p5 = 10").await.unwrap().collect().await.unwrap();
+    assert_eq!(rows.iter().map(|b| b.num_rows()).sum::<usize>(), 1);
+    let params = rows[0].column_by_name("params").unwrap().as_struct();
+    assert_eq!(params.num_columns(), 3_000);
+    let p7 = params.column_by_name("p7").unwrap();
+    assert_eq!(p7.as_primitive::<arrow::datatypes::Int64Type>().value(0), 14);
+    // Put together leaf by leaf this took minutes.
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    let plan = ask(&store, "EXPLAIN SELECT * FROM runs WHERE params.p5 = 10").await;
+    assert!(plan.contains("predicate=") && plan.contains("get_field(params_num"), "{plan}");
+}
+
+#[tokio::test]
+async fn groups_without_keys_are_there_and_keys_meet_only_constants_of_their_type() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path()).unwrap();
+    run(&store, "young").log_params([("lr", ParamValue::from(0.1)), ("mix", "a".into())]).unwrap();
+    let shown = ask(&store, "SELECT name, tags, best FROM runs").await;
+    assert!(shown.contains("| young |      |      |"), "{shown}");
+    let errors = [
+        ("params.mix < 2", "error: 'params.mix' is text and is compared with 2"),
+        ("-2 = params.mix", "error: 'params.mix' is text and is compared with -2"),
+        ("params.lr = 'auto'", "error: 'params.lr' is double and is compared with 'auto'"),
+        ("params.lr IN (1, 'x')", "error: 'params.lr' is double and is compared with 'x'"),
+    ];
+    for (condition, error) in errors {
+        assert_eq!(ask(&store, &format!("SELECT name FROM runs WHERE {condition}")).await, error);
+    }
+    for condition in ["params.lr = '0.1'", "params.mix > '2'", "params_num.mix IS NULL OR params_num.mix < 2"] {
+        let shown = ask(&store, &format!("SELECT name FROM runs WHERE {condition}")).await;
+        assert!(shown.contains("young"), "{condition}: {shown}");
     }
 }

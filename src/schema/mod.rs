@@ -36,13 +36,13 @@ pub use features::FeatureRow;
 pub use links::LinkRow;
 pub use metric_defs::MetricDefRow;
 pub use metric_stats::MetricStatRow;
-pub use metrics::{MetricBuilder, MetricRow};
+pub use metrics::MetricRow;
 pub use packages::PackageRow;
 pub use params::ParamRow;
 pub(crate) use rows::rows;
 pub use runs::{HIDDEN_STATE, RunRow};
 pub use series::SeriesRow;
-pub use table::{RunContext, RunTables, Table, shown_tags};
+pub use table::{RunContext, RunTables, Table, same_rows, shown_tags};
 pub use tags::TagRow;
 
 /// A column of a table.
@@ -58,12 +58,23 @@ pub struct Column {
 
 /// A row of a table, as a Rust struct.
 pub trait Row: Sized {
+    /// Collects rows column by column.
+    type Builder: Default;
     /// The columns, in order.
     fn columns() -> &'static [Column];
-    /// Rows as a batch with `schema()`.
-    fn to_batch(rows: impl IntoIterator<Item = Self>) -> RecordBatch;
+    /// Adds a row.
+    fn push(builder: &mut Self::Builder, row: Self);
+    /// The rows as a batch with `schema()`.
+    fn finish(builder: Self::Builder) -> RecordBatch;
     /// Reads rows back; columns are found by name, others are ignored.
     fn from_batch(batch: &RecordBatch) -> Result<Vec<Self>, SchemaMismatch>;
+
+    /// Rows as a batch with `schema()`.
+    fn to_batch(rows: impl IntoIterator<Item = Self>) -> RecordBatch {
+        let mut builder = Self::Builder::default();
+        rows.into_iter().for_each(|row| Self::push(&mut builder, row));
+        Self::finish(builder)
+    }
 
     /// The columns as an Arrow schema.
     fn schema() -> SchemaRef {

@@ -12,6 +12,13 @@ macro_rules! rows {
             $( #[doc = $doc] pub $field: $type, )*
         }
 
+        const _: () = {
+        /// A builder per column.
+        #[derive(Default)]
+        pub struct Builder {
+            $( $field: <$type as $crate::schema::Cell>::Builder, )*
+        }
+
         impl $crate::schema::Row for $row {
             fn columns() -> &'static [$crate::schema::Column] {
                 static COLUMNS: std::sync::LazyLock<Vec<$crate::schema::Column>> = std::sync::LazyLock::new(|| vec![
@@ -24,14 +31,16 @@ macro_rules! rows {
                 &COLUMNS
             }
 
-            fn to_batch(rows: impl IntoIterator<Item = Self>) -> arrow::record_batch::RecordBatch {
-                $( let mut $field = <$type as $crate::schema::Cell>::Builder::default(); )*
-                for row in rows {
-                    $( <$type as $crate::schema::Cell>::push(&mut $field, row.$field); )*
-                }
+            type Builder = Builder;
+
+            fn push(builder: &mut Builder, row: Self) {
+                $( <$type as $crate::schema::Cell>::push(&mut builder.$field, row.$field); )*
+            }
+
+            fn finish(builder: Builder) -> arrow::record_batch::RecordBatch {
                 arrow::record_batch::RecordBatch::try_new(
                     Self::schema(),
-                    vec![ $( <$type as $crate::schema::Cell>::finish($field), )* ],
+                    vec![ $( <$type as $crate::schema::Cell>::finish(builder.$field), )* ],
                 ).expect("the builders follow the schema")
             }
 
@@ -42,6 +51,7 @@ macro_rules! rows {
                     .collect())
             }
         }
+        };
     };
 }
 

@@ -11,7 +11,7 @@ use super::{
     ArtifactRow, Column, CommentRow, DataVersionRow, EnvironmentRow, ExperimentRow, FeatureRow, LinkRow, MetricDefRow,
     MetricRow, MetricStatRow, PackageRow, ParamRow, Row, RunRow, SeriesRow, TagRow,
 };
-use crate::model::{ParamValue, RunState, Status};
+use crate::model::{Link, ParamValue, RunState, Status};
 
 /// A table of the store. `Frame` is a table that runs logged under that name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -173,124 +173,170 @@ pub struct RunContext<'a> {
     pub is_repeat_key: &'a dyn Fn(&str) -> bool,
 }
 
+/// Rows that are kept as columns: a row struct takes several times their room.
+struct Rows<R: Row>(R::Builder);
+
+// Derived `Default` would ask it of the row.
+impl<R: Row> Default for Rows<R> {
+    fn default() -> Self {
+        Rows(R::Builder::default())
+    }
+}
+
+impl<R: Row> Rows<R> {
+    fn push(&mut self, row: R) {
+        R::push(&mut self.0, row);
+    }
+
+    fn extend(&mut self, rows: impl IntoIterator<Item = R>) {
+        rows.into_iter().for_each(|row| self.push(row));
+    }
+
+    fn finish(self) -> RecordBatch {
+        R::finish(self.0)
+    }
+}
+
 /// Collects the rows of runs in all the tables that hold run state.
 #[derive(Default)]
 pub struct RunTables {
-    runs: Vec<RunRow>,
+    len: usize,
+    runs: Rows<RunRow>,
     wide: WideBuilder,
     hidden: Vec<Vec<u8>>,
-    params: Vec<ParamRow>,
-    metric_stats: Vec<MetricStatRow>,
-    features: Vec<FeatureRow>,
-    data_versions: Vec<DataVersionRow>,
-    tags: Vec<TagRow>,
-    artifacts: Vec<ArtifactRow>,
-    packages: Vec<PackageRow>,
-    environment: Vec<EnvironmentRow>,
-    links: Vec<LinkRow>,
-    comments: Vec<CommentRow>,
+    params: Rows<ParamRow>,
+    metric_stats: Rows<MetricStatRow>,
+    features: Rows<FeatureRow>,
+    data_versions: Rows<DataVersionRow>,
+    tags: Rows<TagRow>,
+    artifacts: Rows<ArtifactRow>,
+    packages: Rows<PackageRow>,
+    environment: Rows<EnvironmentRow>,
+    links: Rows<LinkRow>,
+    comments: Rows<CommentRow>,
 }
 
 impl RunTables {
-    /// Adds all rows of a run. `hidden` is what a later merge needs of it.
-    pub fn push(&mut self, state: &RunState, context: &RunContext<'_>, hidden: Vec<u8>) {
+    /// Number of runs so far.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Adds the rows of a run, those of the tables that `wanted` names and of `runs`. `hidden` is what a later merge needs
+    /// of it.
+    pub fn push(
+        &mut self,
+        state: &RunState,
+        context: &RunContext<'_>,
+        hidden: Vec<u8>,
+        wanted: impl Fn(&Table) -> bool,
+    ) {
         let run = || state.run().to_string();
         let experiment = || context.experiment_id.to_string();
+        self.len += 1;
         self.runs.push(RunRow::new(state, context));
         self.wide.push(state);
         self.hidden.push(hidden);
-        self.params.extend(state.params().map(|(key, value)| ParamRow {
-            run_id: run(),
-            experiment_id: experiment(),
-            key: key.to_string(),
-            value: value.text(),
-            r#type: value.type_name().to_string(),
-            num: value.number(),
-        }));
-        self.metric_stats
-            .extend(state.metrics().map(|(key, ctx, stats)| MetricStatRow::new(run(), experiment(), key, ctx, stats)));
-        self.features.extend(state.features().map(|f| FeatureRow {
-            run_id: run(),
-            experiment_id: experiment(),
-            feature: f.feature.clone(),
-            position: f.position,
-            dtype: f.dtype.clone(),
-            used: f.used,
-            importance: f.importance,
-            importance_kind: f.importance_kind.clone(),
-            feature_tags: (!f.feature_tags.is_empty()).then(|| f.feature_tags.clone()),
-            description: f.description.clone(),
-        }));
-        self.data_versions.extend(state.data().map(|d| DataVersionRow {
-            run_id: run(),
-            experiment_id: experiment(),
-            dataset: d.dataset.clone(),
-            role: d.role.clone(),
-            digest: d.digest.clone(),
-            data_version: d.data_version.clone(),
-            source: d.source.clone(),
-            n_rows: d.n_rows,
-            n_columns: d.n_columns,
-            bytes: d.bytes,
-            data_schema: d.data_schema.clone(),
-        }));
-        self.tags.extend(shown_tags(state).map(|(key, value)| TagRow {
-            run_id: run(),
-            experiment_id: experiment(),
-            key,
-            value,
-        }));
-        self.artifacts.extend(state.artifacts().map(|a| ArtifactRow {
-            run_id: run(),
-            experiment_id: experiment(),
-            path: a.path.clone(),
-            uri: a.uri.clone(),
-            size: a.size,
-            digest: a.digest.clone(),
-            mime: a.mime.clone(),
-        }));
-        self.packages.extend(state.packages().map(|(package, version)| PackageRow {
-            run_id: run(),
-            experiment_id: experiment(),
-            package: package.to_string(),
-            package_version: version.to_string(),
-        }));
-        self.environment.extend(state.environment().map(|(key, value)| EnvironmentRow {
-            run_id: run(),
-            experiment_id: experiment(),
-            key: key.to_string(),
-            value: value.to_string(),
-        }));
-        let parent = state.start().and_then(|s| s.parent.clone()).map(|target| LinkRow {
-            run_id: run(),
-            experiment_id: experiment(),
-            target_run_id: target.to_string(),
-            kind: "parent".to_string(),
-            position: None,
-            weight: None,
-            step: None,
-        });
-        let parent_is_logged = state.links().any(|l| {
-            Some(l.target.as_str()) == parent.as_ref().map(|p| p.target_run_id.as_str()) && l.kind == "parent"
-        });
-        self.links.extend(parent.filter(|_| !parent_is_logged));
-        self.links.extend(state.links().map(|l| LinkRow {
-            run_id: run(),
-            experiment_id: experiment(),
-            target_run_id: l.target.to_string(),
-            kind: l.kind.clone(),
-            position: l.position,
-            weight: l.weight,
-            step: l.step,
-        }));
-        self.comments.extend(state.comments().map(|(id, c)| CommentRow {
-            run_id: run(),
-            experiment_id: experiment(),
-            comment_id: id.to_string(),
-            author: c.author.clone(),
-            time: c.time,
-            comment: c.text.clone(),
-        }));
+        if wanted(&Table::Params) {
+            self.params.extend(state.params().map(|(key, value)| ParamRow {
+                run_id: run(),
+                experiment_id: experiment(),
+                key: key.to_string(),
+                value: value.text(),
+                r#type: value.type_name().to_string(),
+                num: value.number(),
+            }));
+        }
+        if wanted(&Table::MetricStats) {
+            let rows =
+                state.metrics().map(|(key, ctx, stats)| MetricStatRow::new(run(), experiment(), key, ctx, stats));
+            self.metric_stats.extend(rows);
+        }
+        if wanted(&Table::Features) {
+            self.features.extend(state.features().map(|f| FeatureRow {
+                run_id: run(),
+                experiment_id: experiment(),
+                feature: f.feature.clone(),
+                position: f.position,
+                dtype: f.dtype.clone(),
+                used: f.used,
+                importance: f.importance,
+                importance_kind: f.importance_kind.clone(),
+                feature_tags: (!f.feature_tags.is_empty()).then(|| f.feature_tags.clone()),
+                description: f.description.clone(),
+            }));
+        }
+        if wanted(&Table::DataVersions) {
+            self.data_versions.extend(state.data().map(|d| DataVersionRow {
+                run_id: run(),
+                experiment_id: experiment(),
+                dataset: d.dataset.clone(),
+                role: d.role.clone(),
+                digest: d.digest.clone(),
+                data_version: d.data_version.clone(),
+                source: d.source.clone(),
+                n_rows: d.n_rows,
+                n_columns: d.n_columns,
+                bytes: d.bytes,
+                data_schema: d.data_schema.clone(),
+            }));
+        }
+        if wanted(&Table::Tags) {
+            self.tags.extend(shown_tags(state).map(|(key, value)| TagRow {
+                run_id: run(),
+                experiment_id: experiment(),
+                key,
+                value,
+            }));
+        }
+        if wanted(&Table::Artifacts) {
+            self.artifacts.extend(state.artifacts().map(|a| ArtifactRow {
+                run_id: run(),
+                experiment_id: experiment(),
+                path: a.path.clone(),
+                uri: a.uri.clone(),
+                size: a.size,
+                digest: a.digest.clone(),
+                mime: a.mime.clone(),
+            }));
+        }
+        if wanted(&Table::Packages) {
+            self.packages.extend(state.packages().map(|(package, version)| PackageRow {
+                run_id: run(),
+                experiment_id: experiment(),
+                package: package.to_string(),
+                package_version: version.to_string(),
+            }));
+        }
+        if wanted(&Table::Environment) {
+            self.environment.extend(state.environment().map(|(key, value)| EnvironmentRow {
+                run_id: run(),
+                experiment_id: experiment(),
+                key: key.to_string(),
+                value: value.to_string(),
+            }));
+        }
+        if wanted(&Table::Links) {
+            self.links.extend(shown_links(state).map(|l| LinkRow {
+                run_id: run(),
+                experiment_id: experiment(),
+                target_run_id: l.target.to_string(),
+                kind: l.kind,
+                position: l.position,
+                weight: l.weight,
+                step: l.step,
+            }));
+        }
+        if wanted(&Table::Comments) {
+            self.comments.extend(state.comments().map(|(id, c)| CommentRow {
+                run_id: run(),
+                experiment_id: experiment(),
+                comment_id: id.to_string(),
+                author: c.author.clone(),
+                time: c.time,
+                comment: c.text.clone(),
+            }));
+        }
     }
 
     /// The rows, one batch per table that has any; `runs` carries its structs and the hidden column.
@@ -301,18 +347,18 @@ impl RunTables {
                 batches.insert(table, batch);
             }
         };
-        add(Table::Params, ParamRow::to_batch(self.params));
-        add(Table::MetricStats, MetricStatRow::to_batch(self.metric_stats));
-        add(Table::Features, FeatureRow::to_batch(self.features));
-        add(Table::DataVersions, DataVersionRow::to_batch(self.data_versions));
-        add(Table::Tags, TagRow::to_batch(self.tags));
-        add(Table::Artifacts, ArtifactRow::to_batch(self.artifacts));
-        add(Table::Packages, PackageRow::to_batch(self.packages));
-        add(Table::Environment, EnvironmentRow::to_batch(self.environment));
-        add(Table::Links, LinkRow::to_batch(self.links));
-        add(Table::Comments, CommentRow::to_batch(self.comments));
+        add(Table::Params, self.params.finish());
+        add(Table::MetricStats, self.metric_stats.finish());
+        add(Table::Features, self.features.finish());
+        add(Table::DataVersions, self.data_versions.finish());
+        add(Table::Tags, self.tags.finish());
+        add(Table::Artifacts, self.artifacts.finish());
+        add(Table::Packages, self.packages.finish());
+        add(Table::Environment, self.environment.finish());
+        add(Table::Links, self.links.finish());
+        add(Table::Comments, self.comments.finish());
         let (structs, counts) = self.wide.finish();
-        add(Table::Runs, super::wide::with_structs(RunRow::to_batch(self.runs), structs, self.hidden));
+        add(Table::Runs, super::wide::with_structs(self.runs.finish(), structs, self.hidden));
         (batches, counts)
     }
 }
@@ -328,6 +374,37 @@ pub fn shown_tags(state: &RunState) -> impl Iterator<Item = (String, Option<Stri
             .map(|c| (format!("runlake.param_conflict.{}", c.key), Some(c.refused.text().unwrap_or_default()))),
     );
     tags.into_iter()
+}
+
+/// The links of a run as the table shows them: its own, and its parent.
+fn shown_links(state: &RunState) -> impl Iterator<Item = Link> {
+    let parent = state.start().and_then(|s| s.parent.clone()).map(|target| Link {
+        target,
+        kind: "parent".to_string(),
+        position: None,
+        weight: None,
+        step: None,
+    });
+    let is_logged = state.links().any(|l| Some(&l.target) == parent.as_ref().map(|p| &p.target) && l.kind == "parent");
+    parent.filter(|_| !is_logged).into_iter().chain(state.links().cloned())
+}
+
+/// Whether the rows of a run in a table are the same in both of its states, both filed in one place. When in doubt they
+/// are not.
+pub fn same_rows(table: &Table, a: &RunState, b: &RunState) -> bool {
+    match table {
+        Table::Params => a.params().eq(b.params()),
+        Table::MetricStats => a.metrics().eq(b.metrics()),
+        Table::Features => a.features().eq(b.features()),
+        Table::DataVersions => a.data().eq(b.data()),
+        Table::Tags => shown_tags(a).eq(shown_tags(b)),
+        Table::Artifacts => a.artifacts().eq(b.artifacts()),
+        Table::Packages => a.packages().eq(b.packages()),
+        Table::Environment => a.environment().eq(b.environment()),
+        Table::Links => shown_links(a).eq(shown_links(b)),
+        Table::Comments => a.comments().eq(b.comments()),
+        _ => false,
+    }
 }
 
 impl RunRow {

@@ -275,13 +275,18 @@ impl<B> Default for Leaves<B> {
     }
 }
 
-trait LeafBuilder: Default {
+trait LeafBuilder {
+    /// One that takes no room yet: there may be tens of thousands of leaves.
+    fn empty() -> Self;
     fn rows(&self) -> usize;
     fn null(&mut self);
     fn array(self) -> ArrayRef;
 }
 
 impl LeafBuilder for Float64Builder {
+    fn empty() -> Self {
+        Float64Builder::with_capacity(0)
+    }
     fn rows(&self) -> usize {
         arrow::array::ArrayBuilder::len(self)
     }
@@ -294,6 +299,9 @@ impl LeafBuilder for Float64Builder {
 }
 
 impl LeafBuilder for StringBuilder {
+    fn empty() -> Self {
+        StringBuilder::with_capacity(0, 0)
+    }
     fn rows(&self) -> usize {
         arrow::array::ArrayBuilder::len(self)
     }
@@ -309,7 +317,7 @@ impl<B: LeafBuilder> Leaves<B> {
     /// The leaf of a key, filled up to `row`.
     fn at(&mut self, key: &str, row: usize) -> &mut B {
         if !self.0.contains_key(key) {
-            self.0.insert(key.to_string(), B::default());
+            self.0.insert(key.to_string(), B::empty());
         }
         let leaf = self.0.get_mut(key).expect("it was just put there");
         while leaf.rows() < row {
@@ -359,9 +367,13 @@ impl WideBuilder {
         }
         for (key, context, stats) in state.metrics() {
             if context.is_none() {
-                self.metrics.at(key, row).append_option(stats.last());
-                self.metrics_min.at(key, row).append_option(stats.min());
-                self.metrics_max.at(key, row).append_option(stats.max());
+                // Most runs have one value of most metrics: it is stored once. Where the last value is NULL and an extreme
+                // is NULL too, all values are NaN, so that NULL never has to be told from "the same".
+                let last = stats.last();
+                let differs = |x: &f64| last.is_none_or(|last| last.to_bits() != x.to_bits());
+                self.metrics.at(key, row).append_option(last);
+                self.metrics_min.at(key, row).append_option(stats.min().filter(differs));
+                self.metrics_max.at(key, row).append_option(stats.max().filter(differs));
             }
         }
         for (key, value) in shown_tags(state) {

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::error::{Result, StoreError};
-use super::io::Io;
+use super::io::{ASIDE_PREFIX, Io};
 use super::{Store, layout};
 use crate::model::{ArtifactEntry, RunId};
 
@@ -42,27 +42,33 @@ pub(crate) fn check_artifact_path(path: &str) -> Result<()> {
 pub fn put(io: &dyn Io, run: &RunId, path: &str, content: &mut dyn Read) -> Result<ArtifactEntry> {
     check_artifact_path(path)?;
     let mut digesting = Digesting { content, hash: blake3::Hasher::new() };
-    let uri = layout::artifact(run, path);
     // Content is written before its name is known to be free: it may be a stream that can be read only once.
-    let aside = layout::artifact(run, &format!("{path}.{}", uuid::Uuid::new_v4().simple()));
-    let size = io.create_from(&aside, &mut digesting).map_err(StoreError::io(&uri))?;
+    let aside = layout::artifact(run, &format!("{ASIDE_PREFIX}{}", uuid::Uuid::new_v4().simple()));
+    let size = io.create_from(&aside, &mut digesting).map_err(StoreError::io(layout::artifact(run, path)))?;
     let digest = digesting.hash.finalize().to_hex().to_string();
-    let uri = place(io, &aside, uri, &digest)?;
+    let uri = place(io, &aside, run, path, &digest)?;
     Ok(ArtifactEntry { path: path.to_string(), uri, size: size as i64, digest, mime: mime(path).map(str::to_string) })
 }
 
 /// Gives the content its name. What an earlier file of that name held stays readable for states of the past: other
-/// content gets a name with its digest.
-fn place(io: &dyn Io, aside: &str, uri: String, digest: &str) -> Result<String> {
-    for target in [uri.clone(), format!("{uri}~{}", &digest[..12])] {
+/// content gets a name with its digest. So does a file whose name is that of a folder here, or that lies in a "folder"
+/// which is a file here: names of a run need not fit a tree.
+fn place(io: &dyn Io, aside: &str, run: &RunId, path: &str, digest: &str) -> Result<String> {
+    let uri = layout::artifact(run, path);
+    let by_digest = layout::artifact(run, &format!("~{digest}"));
+    for target in [uri.clone(), format!("{uri}~{}", &digest[..12]), by_digest] {
         match io.rename(aside, &target) {
             Ok(()) => return Ok(target),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                if digest_of(io, &target)? == digest {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => match digest_of(io, &target) {
+                Ok(found) if found == digest => {
                     io.remove(aside).map_err(StoreError::io(aside))?;
                     return Ok(target);
                 }
-            }
+                Ok(_) => {}
+                Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::IsADirectory => {}
+                Err(e) => return Err(e),
+            },
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory) => {}
             Err(e) => return Err(StoreError::io(target)(e)),
         }
     }

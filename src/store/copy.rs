@@ -130,7 +130,7 @@ impl Copy<'_> {
     /// Finds everything that would stop the copy half-way.
     async fn check(&self, wanted: &BTreeSet<RunId>) -> Result<()> {
         let overlay = self.source.overlay().await?;
-        let purged: BTreeSet<&str> = self.there.cut().purged_runs.iter().map(String::as_str).collect();
+        let purged = self.there.cut().purged_runs(self.to.io())?;
         for run in wanted {
             let merged = &self.merged.runs[run];
             let exists = self.source.live().states.contains_key(run) || merged.sealed.is_some();
@@ -139,7 +139,7 @@ impl Copy<'_> {
             if !exists || hidden {
                 return Err(StoreError::RunNotFound { run: run.to_string() });
             }
-            if purged.contains(run.as_str()) {
+            if purged.contains(run) {
                 let place = self.to.place();
                 return Err(StoreError::Invalid(format!(
                     "run '{run}' was removed from '{place}' for good and cannot come back under its id"

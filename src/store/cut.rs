@@ -3,7 +3,7 @@
 //! A cut is the commit point of an operation. It is created once and never changed; readers pin every table to the
 //! versions that it names, so that tables never disagree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{Result, StoreError};
 use super::io::Io;
 use super::layout;
+use super::live::{Live, Reading};
 use crate::model::{ExperimentId, ExperimentState, GoalState, Micros, Month, RunId, Status, WriterId};
 
 /// Version of the format of cuts and batches that this code writes.
@@ -75,8 +76,9 @@ pub struct Cut {
     pub hidden_runs: Vec<String>,
     /// Experiments that are deleted and not purged.
     pub hidden_experiments: Vec<String>,
-    /// Runs that were purged; a late record does not bring them back.
-    pub purged_runs: Vec<String>,
+    /// Runs that were purged are in the file of this operation; a late record does not bring them back.
+    #[serde(default)]
+    pub purged: Option<u64>,
     /// Experiments, by id. Few, and every query needs them.
     pub experiments: BTreeMap<String, ExperimentState>,
     /// Declared goals. Likewise.
@@ -97,7 +99,7 @@ impl Cut {
             open_runs: Vec::new(),
             hidden_runs: Vec::new(),
             hidden_experiments: Vec::new(),
-            purged_runs: Vec::new(),
+            purged: None,
             experiments: BTreeMap::new(),
             goals: Vec::new(),
         }
@@ -128,28 +130,109 @@ impl Cut {
         }
     }
 
+    /// The state that operation `n` was done on. `gc` may have taken it from readers; it is kept all the same.
+    pub fn before(io: &dyn Io, n: u64) -> Result<Cut> {
+        if n <= 1 {
+            return Ok(Cut::empty());
+        }
+        let cut: Cut = match Cut::read(io, n - 1) {
+            Err(e) if e.is_not_found() => read_json(io, &layout::base(n - 1))?,
+            other => other?,
+        };
+        match cut.n == n - 1 {
+            true => Ok(cut),
+            false => Err(StoreError::damaged(layout::base(n - 1), format!("holds cut {}", cut.n))),
+        }
+    }
+
+    /// Puts this cut in the place of a damaged one of its number.
+    pub fn replace(&self, io: &dyn Io) -> Result<()> {
+        let path = layout::cut(self.n);
+        io.replace(&path, &signed(self)).map_err(StoreError::io(path))
+    }
+
     /// The newest state that is not younger than `time`.
+    ///
+    /// # Errors
+    /// [`StoreError::BeforeHistory`] when there is none: nothing was sealed then, or it was forgotten since.
     pub fn as_of(io: &dyn Io, time: Micros) -> Result<Cut> {
         let mut earliest = None;
-        for n in Cut::numbers(io)?.into_iter().rev() {
-            let cut = Cut::read(io, n)?;
-            if cut.time <= time {
-                return Ok(cut);
+        // A state that cannot be read and may be the one asked for.
+        let mut unsure: Option<StoreError> = None;
+        let numbers = Cut::numbers(io)?;
+        let (first, last) = (numbers.first().copied().unwrap_or(1), numbers.last().copied().unwrap_or(0));
+        for n in (first..=last).rev() {
+            match Cut::read(io, n) {
+                Ok(cut) if cut.time <= time => return unsure.map_or(Ok(cut), Err),
+                Ok(cut) => {
+                    unsure = None;
+                    earliest = Some(cut.time.to_string());
+                }
+                // A cleanup has come past.
+                Err(e) if e.is_not_found() && Cut::numbers(io)?.first().is_none_or(|first| n < *first) => break,
+                // The batch of an operation has its time too.
+                Err(e) if e.is_not_found() || matches!(e, StoreError::Damaged { .. }) => match Batch::read(io, n) {
+                    Ok(Some(batch)) if batch.time > time => unsure = None,
+                    _ if e.is_not_found() => unsure = Some(StoreError::damaged(layout::cut(n), "is missing")),
+                    _ => unsure = Some(e),
+                },
+                Err(e) => return Err(e),
             }
-            earliest = Some(cut);
         }
-        match earliest {
-            // Before the first operation the store was empty; after a cleanup nobody knows.
-            Some(cut) if cut.n > 1 => {
-                Err(StoreError::BeforeHistory { time: time.to_string(), earliest: cut.time.to_string() })
-            }
-            _ => Ok(Cut::empty()),
+        if let Some(e) = unsure {
+            return Err(e);
         }
+        Err(StoreError::BeforeHistory { time: time.to_string(), earliest })
     }
 
     /// Makes this the newest state; `false` when another process was first.
     pub fn create(&self, io: &dyn Io) -> Result<bool> {
         create_json(io, &layout::cut(self.n), self)
+    }
+
+    /// The runs that were purged, sorted.
+    pub fn purged_runs(&self, io: &dyn Io) -> Result<BTreeSet<RunId>> {
+        let Some(n) = self.purged else { return Ok(BTreeSet::new()) };
+        let purged: Purged = read_json(io, &layout::purged(n))?;
+        purged.runs.iter().map(|run| Ok(RunId::parse(run)?)).collect()
+    }
+
+    /// What live records add up to, without what was purged. Without records of runs nothing more is read.
+    pub fn live_of(&self, io: &dyn Io, read: Reading) -> Result<Live> {
+        let gone = if read.load().runs == 0 { BTreeSet::new() } else { self.purged_runs(io)? };
+        Ok(read.finish(&gone))
+    }
+
+    /// Writes down, for operation `n`, that these runs are purged too.
+    pub fn note_purged(&self, io: &dyn Io, n: u64, runs: &[String]) -> Result<()> {
+        let mut all = self.purged_runs(io)?;
+        all.extend(run_ids(runs));
+        let purged = Purged { format: FORMAT, runs: all.iter().map(|run| run.to_string()).collect() };
+        create_json(io, &layout::purged(n), &purged).map(|_| ())
+    }
+
+    /// Makes the file of purged runs again, from what of it can be read and what else there is; gives how many they are.
+    pub fn mend_purged(&self, io: &dyn Io) -> Result<usize> {
+        let Some(n) = self.purged else { return Ok(0) };
+        let mut all = BTreeSet::new();
+        // An id that was hit reads as another one, which no run has.
+        let text = io.read(&layout::purged(n)).unwrap_or_default();
+        let quoted = String::from_utf8_lossy(&text);
+        all.extend(quoted.split('"').skip(1).step_by(2).filter_map(|id| RunId::parse(id).ok()));
+        let entries = io.list(layout::CUTS).map_err(StoreError::io(layout::CUTS))?;
+        let older = entries.iter().filter_map(|e| layout::purged_number(&e.name)).filter(|older| *older < n).max();
+        if let Some(older) = older {
+            all.extend(Cut { purged: Some(older), ..Cut::empty() }.purged_runs(io).unwrap_or_default());
+        }
+        if let Ok(Some(Batch { work: Work::Purge { runs, .. }, .. })) = Batch::read(io, n) {
+            all.extend(run_ids(&runs));
+        }
+        // Names of fields stand in quotes too.
+        let ids = all.iter().map(|run| run.to_string()).filter(|id| id != "format" && id != "runs");
+        let purged = Purged { format: FORMAT, runs: ids.collect() };
+        let path = layout::purged(n);
+        io.replace(&path, &signed(&purged)).map_err(StoreError::io(path))?;
+        Ok(purged.runs.len())
     }
 
     /// Byte from which on a segment is live; `None` when all of it is sealed.
@@ -160,6 +243,13 @@ impl Cut {
             _ => Some(0),
         }
     }
+}
+
+/// The runs that were purged: beside the cuts, so that they do not grow with it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Purged {
+    format: u32,
+    runs: Vec<String>,
 }
 
 /// The id of the experiment of this name: of the one that has it now, or of a new one.
@@ -283,11 +373,16 @@ pub fn run_ids(ids: &[String]) -> Vec<RunId> {
     ids.iter().filter_map(|id| RunId::parse(id).ok()).collect()
 }
 
+/// A value as JSON, and the digest of that, which makes a flipped bit an error instead of another answer.
+fn signed<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(value).expect("plain data is JSON");
+    let digest = blake3::hash(&bytes).to_hex();
+    bytes.extend_from_slice(format!("\n{digest}\n").as_bytes());
+    bytes
+}
+
 fn create_json<T: Serialize>(io: &dyn Io, path: &str, value: &T) -> Result<bool> {
-    let bytes = serde_json::to_vec(value).expect("plain data is JSON");
-    // The digest makes a flipped bit an error instead of another answer.
-    let digest = format!("\n{}\n", blake3::hash(&bytes).to_hex());
-    match io.create(path, &[&bytes, digest.as_bytes()]) {
+    match io.create(path, &[&signed(value)]) {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(e) => Err(StoreError::io(path)(e)),
@@ -295,12 +390,20 @@ fn create_json<T: Serialize>(io: &dyn Io, path: &str, value: &T) -> Result<bool>
 }
 
 fn read_json<T: for<'a> Deserialize<'a>>(io: &dyn Io, path: &str) -> Result<T> {
+    parse_json(path, &io.read(path).map_err(StoreError::io(path))?)
+}
+
+/// Whether bytes are a cut, and whether they are a batch.
+pub fn parse_any(bytes: &[u8]) -> [bool; 2] {
+    [parse_json::<Cut>("bytes", bytes).is_ok(), parse_json::<Batch>("bytes", bytes).is_ok()]
+}
+
+fn parse_json<T: for<'a> Deserialize<'a>>(path: &str, bytes: &[u8]) -> Result<T> {
     #[derive(Deserialize)]
     struct Format {
         format: u32,
     }
-    let bytes = io.read(path).map_err(StoreError::io(path))?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| StoreError::damaged(path, "is not UTF-8"))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| StoreError::damaged(path, "is not UTF-8"))?;
     let mut lines = text.lines();
     let (json, digest) = (lines.next().unwrap_or(""), lines.next().unwrap_or(""));
     let computed = blake3::hash(json.as_bytes()).to_hex();

@@ -149,12 +149,15 @@ pub enum StoreError {
     #[error("{0}")]
     Write(WriteFailure),
     /// There is no state of the store that old.
-    #[error("the store has no state as of {time}: its earliest is of {earliest}")]
+    #[error("the store has no state as of {time}: {}", match .earliest {
+        Some(earliest) => format!("its earliest is of {earliest}"),
+        None => "nothing was sealed yet".to_string(),
+    })]
     BeforeHistory {
         /// The time asked for.
         time: String,
-        /// The earliest there is.
-        earliest: String,
+        /// The earliest there is; `None` before the first seal.
+        earliest: Option<String>,
     },
     /// Files kept vanishing while they were read.
     #[error("the store changed {attempts} times while it was being opened; try again")]

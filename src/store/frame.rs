@@ -17,16 +17,20 @@ pub const OWN_COLUMNS: [&str; 2] = ["run_id", "experiment_id"];
 /// Names that a logged column may not have: `month` is the partition.
 const RESERVED: [&str; 3] = ["run_id", "experiment_id", "month"];
 
+/// A column's name as Delta tells it from others: without case, that of all letters.
+fn folded(name: &str) -> String {
+    name.to_lowercase()
+}
+
 /// Makes the bytes of a record; columns get types that every reader of the store knows.
 pub fn encode(rows: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
     let mut names = std::collections::BTreeSet::new();
     for field in rows.schema().fields() {
         let name = field.name();
-        if name.is_empty() || RESERVED.contains(&name.as_str()) {
+        if name.is_empty() || RESERVED.contains(&folded(name).as_str()) {
             return Err(ArrowError::SchemaError(format!("a column of a logged table cannot be called '{name}'")));
         }
-        // Delta tells no names apart by case.
-        if !names.insert(name.to_lowercase()) {
+        if !names.insert(folded(name)) {
             return Err(ArrowError::SchemaError(format!("two columns are called '{name}', save for case")));
         }
     }
@@ -97,7 +101,7 @@ fn storable(data_type: &DataType) -> Option<DataType> {
 pub fn union(a: &SchemaRef, b: &SchemaRef) -> SchemaRef {
     let mut fields: Vec<Field> = a.fields().iter().map(|f| f.as_ref().clone()).collect();
     for new in b.fields() {
-        match fields.iter_mut().find(|f| f.name().eq_ignore_ascii_case(new.name())) {
+        match fields.iter_mut().find(|f| folded(f.name()) == folded(new.name())) {
             None => fields.push(new.as_ref().clone()),
             Some(old) if old.data_type() == new.data_type() => {}
             Some(old) => {
@@ -113,7 +117,7 @@ pub fn union(a: &SchemaRef, b: &SchemaRef) -> SchemaRef {
 /// Rows with the columns of `schema`: missing ones are NULL, others are cast.
 pub fn conform(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = schema.fields().iter().map(|field| {
-        let found = rows.schema().fields().iter().position(|f| f.name().eq_ignore_ascii_case(field.name()));
+        let found = rows.schema().fields().iter().position(|f| folded(f.name()) == folded(field.name()));
         match found {
             Some(i) => cast(rows.column(i), field.data_type()),
             None => Ok(arrow::array::new_null_array(field.data_type(), rows.num_rows())),

@@ -57,9 +57,9 @@ impl StoreInfo {
         self.tables.iter().map(|t| t.bytes).sum()
     }
 
-    /// Tables of which a partition holds enough small files for compaction to be worth its while.
+    /// Tables that have enough small files for compaction to be worth its while.
     pub fn wants_compaction(&self) -> impl Iterator<Item = &TableInfo> {
-        self.tables.iter().filter(|t| t.debt >= ops::SMALL_FILES as u64)
+        self.tables.iter().filter(|t| t.small_files > 0)
     }
 }
 
@@ -73,10 +73,8 @@ pub struct TableInfo {
     pub version: Option<u64>,
     /// Number of data files.
     pub files: u64,
-    /// Of them, those that compaction would join.
+    /// Of them, those that [`Store::compact`] with [`ops::SMALL_FILES`] would join.
     pub small_files: u64,
-    /// The most small files that lie in one partition.
-    pub debt: u64,
     /// Size of the data files in bytes.
     pub bytes: u64,
     /// Rows in data files.
@@ -152,9 +150,8 @@ async fn tables(snapshot: &super::snapshot::Snapshot) -> Result<Vec<TableInfo>> 
             info.bytes = version.files.iter().map(|f| f.size).sum();
             info.rows_sealed = version.files.iter().map(|f| f.rows).sum();
             if table.by_month() {
-                let small = ops::small_files(&table, &version.files);
-                let joinable = small.values().map(|files| files.len() as u64).filter(|n| *n > 1);
-                (info.small_files, info.debt) = joinable.fold((0, 0), |(sum, most), n| (sum + n, most.max(n)));
+                let joins = ops::joins(&table, &version.files, ops::Join::AtLeast(ops::SMALL_FILES));
+                info.small_files = joins.iter().map(|files| files.len() as u64).sum();
             }
         }
         info.rows_live = overlay.batches.get(&table).into_iter().flatten().map(|b| b.num_rows() as u64).sum();

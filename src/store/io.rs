@@ -3,18 +3,22 @@
 //!
 //! Paths are relative to the store, with `/` between their parts. What each method promises to survive is said there.
 
+mod system;
+
+use std::collections::HashSet;
 use std::fmt::Debug;
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 
 use crate::model::Micros;
+use system::System;
+pub(crate) use system::{FileSystem, OpenFile};
 
 /// What is known of a file without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +64,8 @@ pub trait Io: Debug + Send + Sync + 'static {
 
     /// Makes a file that must not exist yet (`AlreadyExists`), all of it or nothing.
     ///
-    /// On return content and name survive a power cut. Of several callers at once one wins.
+    /// On return content and name survive a power cut, also when somebody else had made it. Of several callers at once
+    /// one wins.
     fn create(&self, path: &str, content: &[&[u8]]) -> io::Result<()>;
 
     /// Like [`Io::create`], with content from a reader; gives the number of bytes.
@@ -71,6 +76,11 @@ pub trait Io: Debug + Send + Sync + 'static {
 
     /// Renames a file within the store, over nothing.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Makes what is there survive a power cut, whoever put it there: the content of a file, or the names in a folder.
+    ///
+    /// To be called before something that will survive is built on what another process may have left unsynced.
+    fn sync(&self, path: &str) -> io::Result<()>;
 
     /// Removes a file. Whether the removal survives a power cut is open.
     fn remove(&self, path: &str) -> io::Result<()>;
@@ -111,9 +121,10 @@ pub trait Append: Debug + Send + Sync {
 #[derive(Debug)]
 pub struct LocalIo {
     root: PathBuf,
-    // What was synced, in order: files by their final name, and folders.
-    #[cfg(test)]
-    pub(super) synced: std::sync::Mutex<Vec<PathBuf>>,
+    system: Arc<dyn FileSystem>,
+    // Folders whose names are known to survive a power cut. Only ever tried for: after a fork a thread of the parent may
+    // hold the lock, and a folder that is not found here is merely synced once more.
+    durable: Mutex<HashSet<PathBuf>>,
 }
 
 static ASIDE: AtomicU64 = AtomicU64::new(0);
@@ -121,11 +132,12 @@ static ASIDE: AtomicU64 = AtomicU64::new(0);
 impl LocalIo {
     /// The store in this folder, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        LocalIo {
-            root: root.into(),
-            #[cfg(test)]
-            synced: Default::default(),
-        }
+        LocalIo::over(Arc::new(System), root)
+    }
+
+    /// The store in a folder of any file system.
+    pub(crate) fn over(system: Arc<dyn FileSystem>, root: impl Into<PathBuf>) -> Self {
+        LocalIo { root: root.into(), system, durable: Mutex::default() }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -133,32 +145,43 @@ impl LocalIo {
         self.root.join(path)
     }
 
-    fn sync_file(&self, file: &File, _name: &Path) -> io::Result<()> {
-        file.sync_all()?;
-        #[cfg(test)]
-        self.synced.lock().unwrap().push(_name.to_path_buf());
-        Ok(())
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.sync_file(&File::open(dir)?, dir)
-    }
-
     /// Makes a folder and those above it, each name synced.
+    ///
+    /// A folder that is there already may be one that another process has just made, or died over before it was synced:
+    /// what is put into it would vanish with it. So its name is synced once by each process.
     fn create_dirs(&self, dir: &Path) -> io::Result<()> {
-        if dir.is_dir() {
+        let known = |dir: &Path| self.durable.try_lock().is_ok_and(|durable| durable.contains(dir));
+        let exists = self.system.is_dir(dir);
+        if exists && known(dir) {
             return Ok(());
         }
-        if let Some(parent) = dir.parent() {
+        let inside = dir != self.root && dir.starts_with(&self.root);
+        let Some(parent) = dir.parent() else { return Ok(()) };
+        if inside || !exists {
             self.create_dirs(parent)?;
-            match fs::create_dir(dir) {
+        }
+        if !exists {
+            match self.system.create_dir(dir) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 other => other?,
             }
-            // An empty parent is the working folder, which somebody else made.
-            if !parent.as_os_str().is_empty() {
-                self.sync_dir(parent)?;
+        }
+        // An empty parent is the working folder, which somebody else made.
+        let mut durable = vec![dir.to_path_buf()];
+        if !parent.as_os_str().is_empty() && (inside || !exists || dir == self.root) {
+            if inside {
+                // One sync does for all that lie there.
+                let beside = self.system.list(parent)?.into_iter().filter(|entry| entry.is_dir);
+                durable.extend(beside.map(|entry| parent.join(entry.name)));
             }
+            match self.system.sync_dir(parent) {
+                // The folder that holds a store need not be ours to read.
+                Err(e) if exists && !inside && e.kind() == io::ErrorKind::PermissionDenied => {}
+                other => other?,
+            }
+        }
+        if let Ok(mut known) = self.durable.try_lock() {
+            known.extend(durable);
         }
         Ok(())
     }
@@ -167,28 +190,26 @@ impl LocalIo {
     fn publish<T>(
         &self,
         target: &Path,
-        write: impl FnOnce(&mut File) -> io::Result<T>,
-        publish: impl FnOnce(&Path, &Path) -> io::Result<()>,
+        write: impl FnOnce(&dyn OpenFile) -> io::Result<T>,
+        publish: impl FnOnce(&dyn FileSystem, &Path, &Path) -> io::Result<()>,
     ) -> io::Result<T> {
         let dir = target.parent().expect("a path in a store has a folder");
         self.create_dirs(dir)?;
         let aside = aside_name(dir);
-        let mut file = File::create_new(&aside)?;
-        let result = (|| {
-            let result = write(&mut file)?;
-            self.sync_file(&file, target)?;
-            publish(&aside, target)?;
+        let file = self.system.create(&aside)?;
+        let result = (|| -> io::Result<T> {
+            let result = write(file.as_ref())?;
+            file.sync()?;
+            publish(self.system.as_ref(), &aside, target)?;
             Ok(result)
         })();
+        // After a link both names exist; after a rename the first is gone.
+        let _ = self.system.remove(&aside);
         match &result {
-            // After a link both names exist; after a rename the first is gone.
-            Ok(_) => {
-                let _ = fs::remove_file(&aside);
-                self.sync_dir(dir)?;
-            }
-            Err(_) => {
-                let _ = fs::remove_file(&aside);
-            }
+            Ok(_) => self.system.sync_dir(dir)?,
+            // Whoever made it may not have come to sync its name, and the caller will build on it.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => self.system.sync_dir(dir)?,
+            Err(_) => {}
         }
         result
     }
@@ -202,92 +223,123 @@ fn aside_name(dir: &Path) -> PathBuf {
     dir.join(format!("{ASIDE_PREFIX}{}-{n}-{}", std::process::id(), uuid::Uuid::new_v4().simple()))
 }
 
-fn read_at(file: &File, range: Range<u64>) -> io::Result<Bytes> {
+fn read_at(file: &dyn OpenFile, range: Range<u64>) -> io::Result<Bytes> {
     let mut buffer = vec![0; range.end.saturating_sub(range.start) as usize];
-    file.read_exact_at(&mut buffer, range.start)?;
+    system::read_exact_at(file, &mut buffer, range.start)?;
     Ok(buffer.into())
 }
 
-fn micros(time: SystemTime) -> Micros {
-    Micros(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros() as i64)
+fn write_parts(file: &dyn OpenFile, parts: &[&[u8]]) -> io::Result<()> {
+    let mut at = 0;
+    for part in parts {
+        file.write_at(part, at)?;
+        at += part.len() as u64;
+    }
+    Ok(())
+}
+
+/// Copies all there is to read; gives the number of bytes.
+fn write_from(file: &dyn OpenFile, content: &mut dyn Read) -> io::Result<u64> {
+    let mut buffer = vec![0; 128 * 1024];
+    let mut at = 0;
+    loop {
+        match content.read(&mut buffer) {
+            Ok(0) => return Ok(at),
+            Ok(n) => {
+                file.write_at(&buffer[..n], at)?;
+                at += n as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// An open file as a stream of bytes.
+struct Reading {
+    file: Box<dyn OpenFile>,
+    at: u64,
+}
+
+impl Read for Reading {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read_at(buffer, self.at)?;
+        self.at += n as u64;
+        Ok(n)
+    }
 }
 
 impl Io for LocalIo {
     fn read(&self, path: &str) -> io::Result<Bytes> {
-        fs::read(self.path(path)).map(Bytes::from)
+        system::read_to_end(self.system.open(&self.path(path))?.as_ref(), 0).map(Bytes::from)
     }
 
     fn read_range(&self, path: &str, range: Range<u64>) -> io::Result<Bytes> {
-        read_at(&File::open(self.path(path))?, range)
+        read_at(self.system.open(&self.path(path))?.as_ref(), range)
     }
 
     fn read_ranges(&self, path: &str, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
-        let file = File::open(self.path(path))?;
-        ranges.iter().map(|range| read_at(&file, range.clone())).collect()
+        let file = self.system.open(&self.path(path))?;
+        ranges.iter().map(|range| read_at(file.as_ref(), range.clone())).collect()
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn Read + Send>> {
-        Ok(Box::new(File::open(self.path(path))?))
+        Ok(Box::new(Reading { file: self.system.open(&self.path(path))?, at: 0 }))
     }
 
     fn stat(&self, path: &str) -> io::Result<Stat> {
-        let meta = fs::metadata(self.path(path))?;
-        Ok(Stat { len: meta.len(), modified: micros(meta.modified()?) })
+        self.system.stat(&self.path(path))
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
-        let entries = match fs::read_dir(self.path(dir)) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other?,
-        };
-        let mut found = Vec::new();
-        for entry in entries {
-            let entry = entry?;
-            // A name that is not UTF-8 is none of ours.
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            match entry.metadata() {
-                Ok(meta) => found.push(Entry {
-                    name,
-                    is_dir: meta.is_dir(),
-                    stat: Stat { len: meta.len(), modified: micros(meta.modified()?) },
-                }),
-                // Removed since it was listed.
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => return Err(e),
-            }
+        match self.system.list(&self.path(dir)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            other => other,
         }
-        Ok(found)
     }
 
     fn create(&self, path: &str, content: &[&[u8]]) -> io::Result<()> {
-        let write = |file: &mut File| content.iter().try_for_each(|part| file.write_all(part));
-        self.publish(&self.path(path), write, |aside, target| fs::hard_link(aside, target))
+        self.publish(&self.path(path), |file| write_parts(file, content), |system, a, b| system.link(a, b))
     }
 
     fn create_from(&self, path: &str, content: &mut dyn Read) -> io::Result<u64> {
-        let write = |file: &mut File| io::copy(content, file);
-        self.publish(&self.path(path), write, |aside, target| fs::hard_link(aside, target))
+        self.publish(&self.path(path), |file| write_from(file, content), |system, a, b| system.link(a, b))
     }
 
     fn replace(&self, path: &str, content: &[u8]) -> io::Result<()> {
-        self.publish(&self.path(path), |file| file.write_all(content), |aside, target| fs::rename(aside, target))
+        self.publish(&self.path(path), |file| file.write_at(content, 0), |system, a, b| system.rename(a, b))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let (from, to) = (self.path(from), self.path(to));
         let dir = to.parent().expect("a path in a store has a folder");
         self.create_dirs(dir)?;
-        fs::hard_link(&from, &to)?;
-        fs::remove_file(&from)?;
-        self.sync_dir(dir)
+        match self.system.link(&from, &to) {
+            Ok(()) => self.system.remove(&from)?,
+            // As in `publish`.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                self.system.sync_dir(dir)?;
+                return Err(e);
+            }
+            Err(e) => return Err(e),
+        }
+        self.system.sync_dir(dir)
+    }
+
+    fn sync(&self, path: &str) -> io::Result<()> {
+        let path = self.path(path);
+        match self.system.is_dir(&path) {
+            true => self.system.sync_dir(&path),
+            false => self.system.open(&path)?.sync(),
+        }
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        fs::remove_file(self.path(path))
+        self.system.remove(&self.path(path))
     }
 
     fn remove_dir(&self, path: &str) -> io::Result<()> {
-        fs::remove_dir_all(self.path(path))
+        self.system.remove_tree(&self.path(path))
     }
 
     fn append(&self, path: &str, head: &[u8]) -> io::Result<Box<dyn Append>> {
@@ -296,39 +348,36 @@ impl Io for LocalIo {
         self.create_dirs(dir)?;
         // Locked and headed before it gets its name: nobody sees an open segment that looks abandoned or empty.
         let aside = aside_name(dir);
-        let mut file = File::options().read(true).write(true).create_new(true).open(&aside)?;
+        let file = self.system.create(&aside)?;
         let ready = (|| {
             file.lock()?;
-            file.write_all(head)?;
-            self.sync_file(&file, &target)?;
-            fs::hard_link(&aside, &target)
+            file.write_at(head, 0)?;
+            file.sync()?;
+            self.system.link(&aside, &target)
         })();
-        let _ = fs::remove_file(&aside);
+        let _ = self.system.remove(&aside);
         ready?;
-        self.sync_dir(dir)?;
-        Ok(Box::new(LocalAppend { file, len: AtomicU64::new(head.len() as u64) }))
+        if let Err(e) = self.system.sync_dir(dir) {
+            // The caller will try again, with the same records in `head`: they must not be there twice.
+            let _ = self.system.remove(&target);
+            return Err(e);
+        }
+        let (len, torn) = (AtomicU64::new(head.len() as u64), AtomicBool::new(false));
+        Ok(Box::new(LocalAppend { file, path: target, len, torn }))
     }
 
     fn is_locked(&self, path: &str) -> io::Result<bool> {
-        match File::open(self.path(path))?.try_lock_shared() {
-            Ok(()) => Ok(false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(e)) => Err(e),
-        }
+        Ok(!self.system.open(&self.path(path))?.try_lock_shared()?)
     }
 
     fn lock(&self, path: &str, wait: bool) -> io::Result<Option<Box<dyn Debug + Send + Sync>>> {
         let path = self.path(path);
         self.create_dirs(path.parent().expect("a path in a store has a folder"))?;
-        let file = File::options().read(true).append(true).create(true).open(path)?;
+        let file = self.system.open_lock(&path)?;
         if wait {
             file.lock()?;
-        } else {
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(e)) => return Err(e),
-            }
+        } else if !file.try_lock()? {
+            return Ok(None);
         }
         Ok(Some(Box::new(file)))
     }
@@ -336,17 +385,33 @@ impl Io for LocalIo {
 
 #[derive(Debug)]
 struct LocalAppend {
-    file: File,
+    file: Box<dyn OpenFile>,
+    path: PathBuf,
     // Written by one thread at a time, the one that holds the writer's lock.
     len: AtomicU64,
+    // Whether a part of a record may stand behind `len`.
+    torn: AtomicBool,
+}
+
+impl LocalAppend {
+    /// Takes away what a failed write left. It must not stand behind the next record, which may be shorter.
+    fn cut(&self, len: u64) -> io::Result<()> {
+        if self.torn.load(Ordering::Relaxed) {
+            self.file.set_len(len)?;
+            self.torn.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
 }
 
 impl Append for LocalAppend {
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
         let len = self.len.load(Ordering::Relaxed);
-        if let Err(e) = self.file.write_all_at(bytes, len) {
-            // Half a record must not stand before the next one. Where even this fails, the next write goes over it.
-            let _ = self.file.set_len(len);
+        self.cut(len)?;
+        if let Err(e) = self.file.write_at(bytes, len) {
+            self.torn.store(true, Ordering::Relaxed);
+            // Where even this fails, it is tried again before the next record.
+            let _ = self.cut(len);
             return Err(e);
         }
         self.len.store(len + bytes.len() as u64, Ordering::Relaxed);
@@ -354,19 +419,16 @@ impl Append for LocalAppend {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync()
     }
 
     fn is_linked(&self) -> io::Result<bool> {
-        Ok(self.file.metadata()?.nlink() > 0)
+        // Not whether it has any: the name that it was made under may be left.
+        self.file.is_at(&self.path)
     }
 
     fn read_from(&self, offset: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let mut file = &self.file;
-        file.seek(SeekFrom::Start(offset))?;
-        file.read_to_end(&mut bytes)?;
-        Ok(bytes)
+        system::read_to_end(self.file.as_ref(), offset)
     }
 
     fn touch(&self) -> io::Result<()> {
@@ -375,32 +437,4 @@ impl Append for LocalAppend {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_created_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let io = LocalIo::new(dir.path());
-        io.create("a/b", &[b"one"]).unwrap();
-        assert_eq!(io.create("a/b", &[b"two"]).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(&io.read("a/b").unwrap()[..], b"one");
-        io.replace("a/b", b"three").unwrap();
-        assert_eq!(&io.read_range("a/b", 1..3).unwrap()[..], b"hr");
-        let names: Vec<_> = io.list("a").unwrap().into_iter().map(|e| e.name).collect();
-        assert_eq!(names, ["b"], "no half-made file is left");
-    }
-
-    #[test]
-    fn an_appended_file_is_locked_while_its_writer_lives() {
-        let dir = tempfile::tempdir().unwrap();
-        let io = LocalIo::new(dir.path());
-        let file = io.append("live/x", b"head").unwrap();
-        file.write(b"+1").unwrap();
-        assert!(io.is_locked("live/x").unwrap());
-        assert!(file.is_linked().unwrap());
-        io.remove("live/x").unwrap();
-        assert!(!file.is_linked().unwrap());
-        assert_eq!(file.read_from(4).unwrap(), b"+1");
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 
 use super::error::{Result, StoreError};
 use super::snapshot::Snapshot;
-use super::{Store, sealed};
+use super::{Store, merge, sealed};
 use crate::model::{ParamValue, RunId};
 use crate::schema::{ParamRow, Row, Table};
 
@@ -24,9 +24,7 @@ impl Snapshot {
                 sealed::file_runs(snapshot, &table, file).await?.iter().for_each(|run| each(run, true));
             }
         }
-        for run in &snapshot.cut().purged_runs {
-            each(&RunId::parse(run)?, false);
-        }
+        snapshot.cut().purged_runs(snapshot.tables().io.as_ref())?.iter().for_each(|run| each(run, false));
         Ok(())
     }
 
@@ -58,6 +56,28 @@ impl Snapshot {
                     if !params.iter().any(|(known, _)| known == key) {
                         params.push((key.to_string(), value.clone()));
                     }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Names of the experiments of those of these runs that exist.
+    pub(crate) async fn experiments_of(&self, runs: &BTreeSet<RunId>) -> Result<HashMap<RunId, String>> {
+        let (experiments, _, started) = merge::experiments(self.cut(), self.live(), &self.live().states);
+        let name = |id: &str| experiments.get(id).map(|e| e.name().to_string());
+        let mut found = HashMap::new();
+        for run in runs {
+            found.extend(started.get(run).and_then(|id| Some((run.clone(), name(id.as_str())?))));
+        }
+        // Where it was sealed first it stays.
+        if let Some(table) = self.table(&Table::Runs).await? {
+            let text = |name: &str| Field::new(name, DataType::Utf8, true);
+            let schema = Arc::new(Schema::new(vec![text("run_id"), text("experiment_id")]));
+            for rows in sealed::rows_of(self, &table, &table.files, schema, runs, None).await? {
+                let column = |i: usize| arrow::array::AsArray::as_string::<i32>(rows.column(i)).iter().flatten();
+                for (run, id) in column(0).zip(column(1)) {
+                    found.extend(name(id).map(|name| Ok::<_, StoreError>((RunId::parse(run)?, name))).transpose()?);
                 }
             }
         }

@@ -18,6 +18,11 @@ pub const FRAMES: &str = "frames";
 /// Held while a process seals, to save others the work.
 pub const SEAL_LOCK: &str = "live/seal.lock";
 
+/// Held while a process joins small files.
+pub const COMPACT_LOCK: &str = "live/compact.lock";
+/// Folder of the leases of readers.
+pub const READERS: &str = "live/readers";
+
 /// Held while a process copies runs into the store.
 pub const COPY_LOCK: &str = "live/copy.lock";
 
@@ -26,9 +31,39 @@ pub fn cut(n: u64) -> String {
     format!("{CUTS}/{n:012}.json")
 }
 
+/// A cut that no reader takes any more, kept so that the newest one could be made again from it.
+pub fn base(n: u64) -> String {
+    format!("{CUTS}/{n:012}.base")
+}
+
+/// The number in the name of such a file.
+pub fn base_number(name: &str) -> Option<u64> {
+    name.strip_suffix(".base")?.parse().ok()
+}
+
 /// The number in the name of a cut's file.
 pub fn cut_number(name: &str) -> Option<u64> {
     name.strip_suffix(".json")?.parse().ok()
+}
+
+/// The runs that are purged, as of operation `n`.
+pub fn purged(n: u64) -> String {
+    format!("{CUTS}/purged-{n:012}.json")
+}
+
+/// The number in the name of such a file.
+pub fn purged_number(name: &str) -> Option<u64> {
+    name.strip_prefix("purged-")?.strip_suffix(".json")?.parse().ok()
+}
+
+/// The lease of a reader of state `n`.
+pub fn reader(n: u64, unique: &str) -> String {
+    format!("{READERS}/{n:012}-{unique}.lock")
+}
+
+/// The state in the name of a lease.
+pub fn reader_state(name: &str) -> Option<u64> {
+    name.strip_suffix(".lock")?.split_once('-')?.0.parse().ok()
 }
 
 /// The file that says what an operation is to do.
@@ -52,6 +87,12 @@ pub fn segment_name(name: &str) -> Option<(WriterId, u32)> {
     Some((WriterId::parse(writer)?, number.parse().ok()?))
 }
 
+/// Whether a file of this name in [`DAMAGED`] is a copy of that one, which was repaired.
+pub fn is_copy_of(name: &str, path: &str) -> bool {
+    let original = path.rsplit('/').next().unwrap_or(path);
+    name.strip_prefix(original).is_some_and(|again| again.is_empty() || again.starts_with('.'))
+}
+
 /// The folder of a table.
 pub fn table(table: &Table) -> String {
     match table {
@@ -62,9 +103,14 @@ pub fn table(table: &Table) -> String {
     }
 }
 
+/// The folder of a table's log.
+pub fn log(table: &Table) -> String {
+    format!("{}/_delta_log", self::table(table))
+}
+
 /// The file of one commit of a table.
 pub fn commit(table: &Table, version: u64) -> String {
-    format!("{}/_delta_log/{version:020}.json", self::table(table))
+    format!("{}/{version:020}.json", log(table))
 }
 
 /// The version in the name of a commit's file.
@@ -133,8 +179,14 @@ mod tests {
         let writer = WriterId::generate();
         assert_eq!(segment_name(segment(writer, 7).strip_prefix("live/").unwrap()), Some((writer, 7)));
         assert_eq!(cut_number("000000000012.json"), Some(12));
+        assert_eq!((cut_number("000000000012.base"), base_number("000000000012.base")), (None, Some(12)));
         assert_eq!(batch_number("batch-000000000012.json"), Some(12));
         assert!(Table::FIXED.iter().all(|t| ![ARTIFACTS, LIVE, CUTS, FRAMES].contains(&table(t).as_str())));
+        assert_eq!(
+            (cut_number("purged-000000000012.json"), purged_number("purged-000000000012.json")),
+            (None, Some(12))
+        );
+        assert_eq!(reader_state(reader(12, "ab").strip_prefix("live/readers/").unwrap()), Some(12));
         let odd = Table::Frame("confusion matrix/ü..%".into());
         let folder = table(&odd);
         assert!(!folder["frames/".len()..].contains(['/', '.', ' ', '%']));

@@ -8,11 +8,12 @@ use arrow::array::RecordBatch;
 use super::cut::{Cut, GoalEntry, resolve_experiment};
 use super::error::{Result, StoreError};
 use super::live::Live;
+use super::points::SortedPoints;
 use super::sealed;
 use super::snapshot::Snapshot;
-use crate::model::{ExperimentId, ExperimentState, GoalState, RunId, RunState, Status};
+use crate::model::{ExperimentId, ExperimentState, GoalState, Month, RunId, RunState, Status};
 use crate::schema::wide::KeyCounts;
-use crate::schema::{MetricBuilder, Row, RunContext, RunTables, SeriesRow, Table};
+use crate::schema::{Row, RunContext, RunTables, SeriesRow, Table};
 
 /// Experiment of a run whose beginning nobody has seen.
 pub const NAMELESS: &str = "default";
@@ -50,17 +51,30 @@ pub struct Merged {
 ///
 /// `alive` names the writers that are alive: a run that has not ended and none of whose writers is alive has crashed.
 pub async fn merge(snapshot: &Snapshot, extra: &BTreeSet<RunId>, alive: &BTreeSet<String>) -> Result<Merged> {
-    let (cut, live) = (snapshot.cut(), snapshot.live());
-    let (experiments, goals, started) = experiments(cut, live);
-    let touched: BTreeSet<RunId> = live.states.keys().chain(extra).cloned().collect();
+    merge_states(snapshot, snapshot.live().states.clone(), extra, alive).await
+}
+
+/// Like [`merge`], with the states of the live runs taken out of the snapshot: those of a large batch are no small thing
+/// to copy.
+pub async fn merge_states(
+    snapshot: &Snapshot,
+    mut states: BTreeMap<RunId, RunState>,
+    extra: &BTreeSet<RunId>,
+    alive: &BTreeSet<String>,
+) -> Result<Merged> {
+    let (experiments, goals, started) = experiments(snapshot.cut(), snapshot.live(), &states);
+    let touched: BTreeSet<RunId> = states.keys().chain(extra).cloned().collect();
     let mut sealed = sealed::states(snapshot, &touched).await?;
     let mut runs = BTreeMap::new();
     for run in touched {
         let old = sealed.remove(&run);
-        let mut state = old.clone().unwrap_or_else(|| RunState::new(run.clone()));
-        if let Some(new) = live.states.get(&run) {
-            state.merge(new.clone());
-        }
+        let mut state = match (old.clone(), states.remove(&run)) {
+            (Some(mut state), Some(new)) => {
+                state.merge(new);
+                state
+            }
+            (old, new) => old.or(new).unwrap_or_else(|| RunState::new(run.clone())),
+        };
         let experiment = started.get(&run).cloned().unwrap_or_else(|| resolve_experiment(&experiments, NAMELESS));
         state.file_under(experiment);
         let status = match state.status() {
@@ -85,6 +99,7 @@ pub async fn merge(snapshot: &Snapshot, extra: &BTreeSet<RunId>, alive: &BTreeSe
 pub fn experiments(
     cut: &Cut,
     live: &Live,
+    states: &BTreeMap<RunId, RunState>,
 ) -> (BTreeMap<String, ExperimentState>, Vec<GoalEntry>, BTreeMap<RunId, ExperimentId>) {
     enum Event<'a> {
         Start(&'a RunId, &'a str),
@@ -92,7 +107,7 @@ pub fn experiments(
         Goal(&'a crate::model::MetricGoal),
     }
     let mut events = Vec::new();
-    for (run, state) in &live.states {
+    for (run, state) in states {
         if let Some((version, name)) = state.started_in() {
             events.push((version, Event::Start(run, name)));
         }
@@ -115,6 +130,8 @@ pub fn experiments(
         let state = all.entry(id.to_string()).or_insert_with(|| ExperimentState::new(id.clone(), name, version.time));
         match event {
             Event::Start(run, _) => {
+                // Nobody deleted a run that did not exist yet.
+                state.restore_by_use(version);
                 started.insert(run.clone(), id);
             }
             Event::Edit(edit) => state.apply(version, edit.clone()),
@@ -130,12 +147,13 @@ pub fn experiments(
     (all, goals, started)
 }
 
-/// Adds all rows of a run to `tables`.
+/// Adds the rows of a run to `tables`: those of the tables that `wanted` names, and of `runs`.
 pub fn push_rows(
     tables: &mut RunTables,
     run: &MergedRun,
     experiments: &BTreeMap<String, ExperimentState>,
     hidden: Vec<u8>,
+    wanted: impl Fn(&Table) -> bool,
 ) {
     let experiment = experiments.get(run.experiment_id().as_str());
     let is_repeat_key = |key: &str| match experiment {
@@ -144,7 +162,7 @@ pub fn push_rows(
     };
     let context =
         RunContext { experiment_id: run.experiment_id().as_str(), status: run.status, is_repeat_key: &is_repeat_key };
-    tables.push(&run.state, &context, hidden);
+    tables.push(&run.state, &context, hidden, wanted);
 }
 
 /// The live rows that stand beside the sealed ones, and which sealed rows they stand for.
@@ -191,11 +209,15 @@ pub async fn overlay(
             false => hidden_runs.remove(id.as_str()),
         };
         if show_deleted || !run.state.is_deleted() {
-            push_rows(&mut tables, run, &merged.experiments, Vec::new());
+            push_rows(&mut tables, run, &merged.experiments, Vec::new(), |_| true);
         }
     }
     for (table, batch) in tables.finish().0 {
         batches.insert(table, vec![batch]);
+    }
+    let metrics: Vec<_> = points(snapshot.live(), &merged).values().map(SortedPoints::to_batch).collect();
+    if !metrics.is_empty() {
+        batches.insert(Table::Metrics, metrics);
     }
     for (table, rows) in appended(snapshot.live(), &merged)? {
         batches.insert(table, rows.into_values().flatten().collect());
@@ -217,41 +239,18 @@ pub async fn overlay(
     })
 }
 
-/// Rows per batch of points: bounds the memory of one sorted file.
-const POINTS: usize = 4 << 20;
+/// The live points by month, sorted.
+pub fn points<'a>(live: &'a Live, merged: &'a Merged) -> BTreeMap<Month, SortedPoints<'a>> {
+    live.points.sorted(&live.runs, |run| {
+        let run = merged.runs.get(&live.runs[run as usize])?;
+        Some((run.state.month(), run.experiment_id().as_str()))
+    })
+}
 
-/// The rows of the tables that only grow, by table and month.
-pub fn appended(
-    live: &Live,
-    merged: &Merged,
-) -> Result<BTreeMap<Table, BTreeMap<crate::model::Month, Vec<RecordBatch>>>> {
+/// The rows of the other tables that only grow, by table and month.
+pub fn appended(live: &Live, merged: &Merged) -> Result<BTreeMap<Table, BTreeMap<Month, Vec<RecordBatch>>>> {
     let mut tables: BTreeMap<Table, BTreeMap<_, Vec<RecordBatch>>> = BTreeMap::new();
     let filed = |run: &RunId| merged.runs.get(run).map(|r| (r.state.month(), r.experiment_id().as_str()));
-
-    let by_number: Vec<_> = live.runs.iter().map(filed).collect();
-    let mut metrics: BTreeMap<_, (MetricBuilder, Vec<RecordBatch>)> = BTreeMap::new();
-    for point in &live.points {
-        let Some((month, experiment)) = by_number[point.run as usize] else { continue };
-        let (builder, done) = metrics.entry(month).or_default();
-        builder.push(
-            live.runs[point.run as usize].as_str(),
-            experiment,
-            &live.names[point.key as usize],
-            live.context(point),
-            point.step,
-            point.time,
-            point.value,
-        );
-        if builder.len() >= POINTS {
-            done.push(builder.finish());
-        }
-    }
-    for (month, (mut builder, mut done)) in metrics {
-        if !builder.is_empty() {
-            done.push(builder.finish());
-        }
-        tables.entry(Table::Metrics).or_default().insert(month, done);
-    }
 
     let mut series: BTreeMap<_, Vec<SeriesRow>> = BTreeMap::new();
     for (run, point) in &live.series {

@@ -13,11 +13,14 @@ mod intake;
 pub mod io;
 mod known;
 pub(crate) mod layout;
+mod lease;
 pub(crate) mod live;
 pub(crate) mod merge;
 mod missing;
 mod object;
 pub mod ops;
+mod parallel;
+mod points;
 mod run;
 pub(crate) mod sealed;
 pub(crate) mod segment;
@@ -339,11 +342,16 @@ impl Store {
     }
 
     /// Moves everything that is live into the tables.
+    ///
+    /// Now and then what keeps the store fast is done after it: small files are joined where they pile up, and states of
+    /// the past go that are older than seven days, save the newest hundred.
     pub async fn seal(&self) -> Result<ops::SealReport> {
+        self.seal_with(ops::Upkeep::default()).await
+    }
+
+    pub(crate) async fn seal_with(&self, upkeep: ops::Upkeep) -> Result<ops::SealReport> {
         let lock = self.io().lock(layout::SEAL_LOCK, true).map_err(StoreError::io(layout::SEAL_LOCK))?;
-        let report = ops::seal(self.tables()).await;
-        drop(lock);
-        report
+        self.seal_locked(lock, upkeep).await
     }
 
     /// Seals when much is live (32 MiB) and nobody else does; readers decode what is live each time.
@@ -355,15 +363,34 @@ impl Store {
         if live < LARGE {
             return Ok(None);
         }
-        match self.io().lock(layout::SEAL_LOCK, false).map_err(StoreError::io(layout::SEAL_LOCK))? {
-            Some(_lock) => ops::seal(self.tables()).await.map(Some),
+        let lock = self.io().lock(layout::SEAL_LOCK, false).map_err(StoreError::io(layout::SEAL_LOCK))?;
+        match lock {
             None => Ok(None),
+            lock => self.seal_locked(lock, ops::Upkeep::default()).await.map(Some),
         }
+    }
+
+    async fn seal_locked(
+        &self,
+        lock: Option<Box<dyn std::fmt::Debug + Send + Sync>>,
+        upkeep: ops::Upkeep,
+    ) -> Result<ops::SealReport> {
+        let before = Cut::newest(self.io())?.n;
+        let sealed = ops::seal(self.tables()).await;
+        drop(lock);
+        let mut report = sealed?;
+        let after = Cut::newest(self.io())?.n;
+        // What was asked for is done. What is due beside it will be due again.
+        match ops::upkeep(self.tables(), upkeep, before, after).await {
+            Ok(joined) => report.joined = joined,
+            Err(e) => report.upkeep_failed = Some(e.to_string()),
+        }
+        Ok(report)
     }
 
     /// Joins small files, where at least this many lie in one partition of a table (2: wherever possible).
     pub async fn compact(&self, at_least: usize) -> Result<ops::CompactReport> {
-        ops::compact(self.tables(), at_least).await
+        ops::compact(self.tables(), ops::Join::AtLeast(at_least)).await
     }
 
     /// Removes deleted runs for good, and states of the past that are older than the retention.

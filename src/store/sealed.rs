@@ -9,8 +9,9 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{LogicalPlanBuilder, col, lit};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, col, lit};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::delta::{DataFile, FilesTable, TableVersion, register_files};
@@ -18,8 +19,8 @@ use super::error::{Result, StoreError};
 use super::layout;
 use super::snapshot::Snapshot;
 use crate::model::{
-    ArtifactEntry, Comment, DataVersion, ExperimentId, Feature, Link, MetricPoints, Month, ParamValue, Record, RunId,
-    RunStart, RunState, Status, Step, Version, WriterId,
+    ArtifactEntry, Comment, DataVersion, ExperimentId, Feature, Link, Month, ParamValue, Position, Record, RunId,
+    RunStart, RunState, SeriesStats, Status, Step, Version, WriterId,
 };
 use crate::schema::wide::KeyCounts;
 use crate::schema::{
@@ -46,6 +47,14 @@ pub fn hidden(state: &RunState, open: bool) -> Vec<u8> {
         Hidden::Ended { last }
     };
     postcard::to_allocvec(&hidden).expect("plain data is postcard")
+}
+
+/// Who wrote to a run that has not ended; `None` when the hidden column is not that of one.
+pub fn open_writers(hidden: &[u8]) -> Option<Vec<WriterId>> {
+    match postcard::from_bytes(hidden) {
+        Ok(Hidden::Open(state)) => Some(state.writers().collect()),
+        _ => None,
+    }
 }
 
 /// The states of those of these runs that are sealed.
@@ -193,13 +202,13 @@ async fn rebuild(snapshot: &Snapshot, ended: BTreeMap<RunId, EndedRun>) -> Resul
             step: r.step,
         },
     });
-    each!(Table::Metrics, MetricRow, |run, r| Record::Metrics(MetricPoints {
-        run,
-        context: r.context,
-        step: Step::from_columns(r.step, r.x),
-        time: r.time,
-        values: vec![(r.key, r.value)],
-    }));
+    points(snapshot, &ids, &experiments, |run, key, context, stats| {
+        if let Some((state, last)) = states.get_mut(run) {
+            state.touch(*last);
+            state.put_series(key, context, stats);
+        }
+    })
+    .await?;
     Ok(states.into_iter().map(|(id, (state, _))| (id, state)).collect())
 }
 
@@ -245,6 +254,45 @@ async fn read<R: Row>(
     Ok(rows)
 }
 
+/// The statistics of the points of some runs, series by series and in parts.
+///
+/// Points are not kept: a single run may have millions.
+async fn points(
+    snapshot: &Snapshot,
+    runs: &BTreeSet<RunId>,
+    experiments: &BTreeSet<String>,
+    mut each: impl FnMut(&str, &str, Option<&str>, SeriesStats),
+) -> Result<()> {
+    let Some(version) = snapshot.table(&Table::Metrics).await? else { return Ok(()) };
+    let Some((scan, filter)) = scan_of(&version, &version.files, MetricRow::schema(), runs, Some(experiments)) else {
+        return Ok(());
+    };
+    stream(snapshot, &Table::Metrics, scan, Some(filter), |rows| {
+        // Rows of a series follow each other.
+        let mut part: Option<(MetricRow, SeriesStats)> = None;
+        for row in MetricRow::from_batch(&rows).map_err(StoreError::schema(Table::Metrics))? {
+            let point = Position { step: Step::from_columns(row.step, row.x), time: row.time, value: row.value };
+            match &mut part {
+                Some((first, stats))
+                    if first.run_id == row.run_id && first.key == row.key && first.context == row.context =>
+                {
+                    stats.add(point);
+                }
+                _ => {
+                    if let Some((first, stats)) = part.replace((row, SeriesStats::new(point))) {
+                        each(&first.run_id, &first.key, first.context.as_deref(), stats);
+                    }
+                }
+            }
+        }
+        if let Some((first, stats)) = part {
+            each(&first.run_id, &first.key, first.context.as_deref(), stats);
+        }
+        Ok(())
+    })
+    .await
+}
+
 /// The rows of some runs in files of a table.
 pub async fn rows_of<'a>(
     snapshot: &Snapshot,
@@ -254,9 +302,23 @@ pub async fn rows_of<'a>(
     runs: &BTreeSet<RunId>,
     experiments: Option<&BTreeSet<String>>,
 ) -> Result<Vec<RecordBatch>> {
+    match scan_of(version, files, schema, runs, experiments) {
+        Some((scan, filter)) => collect(snapshot, &version.table, scan, Some(filter)).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The scan for rows of some runs; `None` when no file may hold one.
+fn scan_of<'a>(
+    version: &TableVersion,
+    files: impl IntoIterator<Item = &'a DataFile>,
+    schema: SchemaRef,
+    runs: &BTreeSet<RunId>,
+    experiments: Option<&BTreeSet<String>>,
+) -> Option<(FilesTable, Expr)> {
     let files: Vec<_> = files.into_iter().filter(|f| may_hold_any(f, runs)).collect();
     if files.is_empty() {
-        return Ok(Vec::new());
+        return None;
     }
     let ids = runs.iter().map(|run| lit(run.as_str())).collect();
     let mut filter = col("run_id").in_list(ids, false);
@@ -264,8 +326,7 @@ pub async fn rows_of<'a>(
         let ids = experiments.iter().map(|id| lit(id.as_str())).collect();
         filter = filter.and(col("experiment_id").in_list(ids, false));
     }
-    let scan = FilesTable::new(version, files, schema);
-    collect(snapshot, &version.table, scan, Some(filter)).await
+    Some((FilesTable::new(version, files, schema), filter))
 }
 
 /// Runs a scan.
@@ -273,22 +334,44 @@ pub async fn collect(
     snapshot: &Snapshot,
     table: &Table,
     scan: FilesTable,
-    filter: Option<datafusion::logical_expr::Expr>,
+    filter: Option<Expr>,
 ) -> Result<Vec<RecordBatch>> {
+    let mut batches = Vec::new();
+    stream(snapshot, table, scan, filter, |batch| {
+        batches.push(batch);
+        Ok(())
+    })
+    .await?;
+    Ok(batches)
+}
+
+/// Runs a scan and hands its rows out as they come.
+async fn stream(
+    snapshot: &Snapshot,
+    table: &Table,
+    scan: FilesTable,
+    filter: Option<Expr>,
+    mut each: impl FnMut(RecordBatch) -> Result<()>,
+) -> Result<()> {
+    let failed = |source| StoreError::Scan { table: table.to_string(), source: Box::new(source) };
     let mut config = SessionConfig::new().with_target_partitions(2);
     config.options_mut().execution.parquet.schema_force_view_types = false;
     config.options_mut().execution.parquet.pushdown_filters = true;
     let context = SessionContext::new_with_config(config);
     register_files(&context, Arc::clone(&snapshot.tables().objects));
-    let run = async {
+    let begin = async {
         let source = provider_as_source(Arc::new(scan));
         let mut plan = LogicalPlanBuilder::scan(table.name(), source, None)?;
         if let Some(filter) = filter {
             plan = plan.filter(filter)?;
         }
-        DataFrame::new(context.state(), plan.build()?).collect().await
+        DataFrame::new(context.state(), plan.build()?).execute_stream().await
     };
-    run.await.map_err(|source| StoreError::Scan { table: table.to_string(), source: Box::new(source) })
+    let mut rows = begin.await.map_err(failed)?;
+    while let Some(batch) = rows.try_next().await.map_err(failed)? {
+        each(batch)?;
+    }
+    Ok(())
 }
 
 /// Whether any of these runs may have rows in a file.

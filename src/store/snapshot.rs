@@ -8,12 +8,13 @@ use arrow::datatypes::{DataType, Field, Schema};
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell};
 
-use super::cut::{Batch, Cut, OpenRun, Work, run_ids};
-use super::delta::{Place, Places, TableVersion, Tables};
+use super::cut::{Batch, Cut, OpenRun, Work};
+use super::delta::{APP_ID, Place, Places, TableVersion, Tables};
 use super::error::{Result, StoreError};
 use super::io::{Entry, Io};
 use super::layout;
-use super::live::{self, Found, Live};
+use super::lease::Lease;
+use super::live::{self, Found, Live, Reading};
 use super::merge::{self, Overlay};
 use super::sealed;
 use super::segment::Damage;
@@ -33,7 +34,9 @@ pub struct Snapshot {
     segments: Vec<Found>,
     /// `None` for a state of the past, of which nobody knows who was alive.
     alive: Option<BTreeSet<String>>,
+    lost: Vec<DamagedSegment>,
     show_deleted: bool,
+    _lease: Option<Lease>,
     overlay: OnceCell<Overlay>,
     long_overlay: OnceCell<Overlay>,
     keys: OnceCell<KeyCounts>,
@@ -58,11 +61,22 @@ impl Snapshot {
             // that is removed in between makes us start again. The other order would miss rows.
             let names = live::names(io.as_ref())?;
             let cut = Cut::newest(io.as_ref())?;
+            let Some(lease) = hold(&io, &cut)? else { continue 'again };
             let mut segments = live::find(io.as_ref(), &cut, &names)?;
-            let mut live = Live::default();
+            let mut live = Reading::default();
             for found in &mut segments {
                 if live::read(io.as_ref(), found, &mut live)?.is_none() {
                     continue 'again;
+                }
+            }
+            let mut lost = Vec::new();
+            for pair in segments.windows(2) {
+                if let Some((path, damage)) = live::lost_between(io.as_ref(), &pair[0], &pair[1])? {
+                    // A list may lack a segment that began while it was made.
+                    if damage.offset == 0 && io.stat(&path).is_ok() {
+                        continue 'again;
+                    }
+                    lost.push(DamagedSegment { path, damage });
                 }
             }
             if let Some(problem) = lost_cut(io.as_ref(), &cut, &names)? {
@@ -72,17 +86,24 @@ impl Snapshot {
                 }
                 return Err(problem);
             }
-            live.drop_runs(&run_ids(&cut.purged_runs).into_iter().collect());
+            let live = cut.live_of(io.as_ref(), live)?;
             let alive = segments.iter().filter(|f| f.alive).map(|f| f.writer.to_string()).collect();
-            return Ok(Snapshot::of(tables, cut, live, segments, Some(alive)));
+            let snapshot = Snapshot::of(tables, cut, live, segments, Some(alive));
+            return Ok(Snapshot { lost, _lease: lease, ..snapshot });
         }
         Err(StoreError::Busy { attempts: ATTEMPTS })
     }
 
     /// Reads the state as of a time: sealed rows only, by the times that the cuts recorded.
     pub(super) fn as_of(tables: Tables, time: Micros) -> Result<Snapshot> {
-        let cut = Cut::as_of(tables.io.as_ref(), time)?;
-        Ok(Snapshot::of(tables, cut, Live::default(), Vec::new(), None))
+        for _ in 0..ATTEMPTS {
+            let cut = Cut::as_of(tables.io.as_ref(), time)?;
+            if let Some(lease) = hold(&tables.io, &cut)? {
+                let snapshot = Snapshot::of(tables, cut, Live::default(), Vec::new(), None);
+                return Ok(Snapshot { _lease: lease, ..snapshot });
+            }
+        }
+        Err(StoreError::Busy { attempts: ATTEMPTS })
     }
 
     pub(super) fn of(
@@ -98,7 +119,9 @@ impl Snapshot {
             live,
             segments,
             alive,
+            lost: Vec::new(),
             show_deleted: false,
+            _lease: None,
             overlay: OnceCell::new(),
             long_overlay: OnceCell::new(),
             keys: OnceCell::new(),
@@ -132,10 +155,10 @@ impl Snapshot {
         &self.tables
     }
 
-    /// Segments that could not be read to their end; what is before the damage counts.
+    /// Segments that are missing or could not be read to their end; what is before the damage counts.
     pub fn damaged(&self) -> Vec<DamagedSegment> {
         let damaged = self.segments.iter().filter_map(|f| Some((f.path.clone(), f.damage.clone()?)));
-        damaged.map(|(path, damage)| DamagedSegment { path, damage }).collect()
+        damaged.map(|(path, damage)| DamagedSegment { path, damage }).chain(self.lost.iter().cloned()).collect()
     }
 
     /// A table at the version of the cut; `None` when it did not exist then.
@@ -154,7 +177,7 @@ impl Snapshot {
 
     /// Names of all experiments, deleted ones too.
     pub fn experiment_names(&self) -> Vec<String> {
-        merge::experiments(&self.cut, &self.live).0.values().map(|e| e.name().to_string()).collect()
+        merge::experiments(&self.cut, &self.live, &self.live.states).0.values().map(|e| e.name().to_string()).collect()
     }
 
     /// Names of the frames that there are.
@@ -249,19 +272,69 @@ impl Places for Snapshot {
     }
 }
 
-/// A cut that was there and is gone: its batch is left, and segments that it absorbed as a whole are not. What they held
-/// would be missing from every answer.
-fn lost_cut(io: &dyn Io, cut: &Cut, names: &[Entry]) -> Result<Option<StoreError>> {
-    let n = cut.n + 1;
-    let Some(Batch { work: Work::Seal { segments, .. }, .. }) = Batch::read(io, n)? else { return Ok(None) };
-    for segment in segments.iter().filter(|s| s.closed) {
-        let path = segment.path()?;
-        if !names.iter().any(|entry| path.ends_with(&entry.name)) {
-            let problem = format!("is missing: operation {n} was done, and the segments that it absorbed are gone");
-            return Ok(Some(StoreError::damaged(layout::cut(n), problem)));
-        }
+/// Takes a hold on a state, where that can be; `None` when it was cleaned up before.
+fn hold(io: &Arc<dyn Io>, cut: &Cut) -> Result<Option<Option<Lease>>> {
+    let lease = Lease::take(io, cut.n);
+    let path = layout::cut(cut.n);
+    match io.stat(&path) {
+        Ok(_) => Ok(Some(lease)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok((cut.n == 0).then_some(lease)),
+        Err(e) => Err(StoreError::io(path)(e)),
     }
-    Ok(None)
+}
+
+/// A cut that was there and is gone. What it knew of, and the segments that it absorbed held, would be missing from every
+/// answer.
+pub(super) fn lost_cut(io: &dyn Io, cut: &Cut, names: &[Entry]) -> Result<Option<StoreError>> {
+    let n = cut.n + 1;
+    let lost = |problem: String| Ok(Some(StoreError::damaged(layout::cut(n), problem)));
+    match Batch::read(io, n) {
+        // The operation was begun: it was done where segments that it absorbs as a whole are gone.
+        Ok(Some(Batch { work: Work::Seal { segments, .. }, .. })) => {
+            for segment in segments.iter().filter(|s| s.closed) {
+                let path = segment.path()?;
+                if !names.iter().any(|entry| path.ends_with(&entry.name)) {
+                    return lost(format!(
+                        "is missing: operation {n} was done, and the segments that it absorbed are gone"
+                    ));
+                }
+            }
+            Ok(None)
+        }
+        Ok(Some(_)) => Ok(None),
+        // An operation that began since the batch was looked for has one now.
+        Ok(None) if is_beyond(io, cut)? && Batch::read(io, n)?.is_none() => {
+            lost(format!("is missing, and so is its batch: table runs holds operation {n} already"))
+        }
+        Ok(None) => Ok(None),
+        // Nobody can end it, but as long as it did not come to table `runs`, its last one, all is as the cut says.
+        Err(StoreError::Damaged { .. }) if !is_beyond(io, cut)? => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Whether table `runs` holds an operation that the cut does not know of.
+pub(super) fn is_beyond(io: &dyn Io, cut: &Cut) -> Result<bool> {
+    #[derive(serde::Deserialize)]
+    struct Action {
+        txn: Option<Transaction>,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Transaction {
+        app_id: String,
+        version: u64,
+    }
+    let next = cut.tables.get(Table::Runs.name()).map_or(0, |version| version + 1);
+    let path = layout::commit(&Table::Runs, next);
+    let commit = match io.read(&path) {
+        Ok(commit) => commit,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(StoreError::io(path)(e)),
+    };
+    let actions = commit.split(|&b| b == b'\n').filter_map(|line| serde_json::from_slice::<Action>(line).ok());
+    let ours = actions.filter_map(|action| action.txn).find(|txn| txn.app_id == APP_ID);
+    Ok(ours.is_some_and(|txn| txn.version > cut.n))
 }
 
 /// The status to show of a sealed run that has not ended.

@@ -1,5 +1,7 @@
 //! What the store's tests share: a store that holds one of everything, and all its rows as text.
 
+pub mod disk;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -74,6 +76,22 @@ pub async fn dump_of(snapshot: &Snapshot) -> Dump {
     dump.insert("metric_defs".into(), goals.collect());
     dump.insert("keys".into(), vec![serde_json::to_string(keys).unwrap()]);
     dump
+}
+
+/// Each row as text, sorted.
+pub fn lines_of(batches: &[RecordBatch]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for batch in batches {
+        for i in 0..batch.num_rows() {
+            let mut cells = BTreeMap::new();
+            for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+                cell(&mut cells, field.name(), column, i);
+            }
+            lines.push(cells.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "));
+        }
+    }
+    lines.sort();
+    lines
 }
 
 /// Run, experiment and text of each row.
@@ -261,6 +279,9 @@ impl Io for HookedIo {
     }
     fn rename(&self, from: &str, to: &str) -> std::io::Result<()> {
         hooked(&self.hook, "rename", to, || self.inner.rename(from, to))
+    }
+    fn sync(&self, path: &str) -> std::io::Result<()> {
+        hooked(&self.hook, "sync", path, || self.inner.sync(path))
     }
     fn remove(&self, path: &str) -> std::io::Result<()> {
         hooked(&self.hook, "remove", path, || self.inner.remove(path))

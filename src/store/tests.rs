@@ -1,7 +1,17 @@
 //! The life of a store: logged, sealed, compacted, changed, reclaimed; what it shows stays the same throughout.
 
+mod failing;
 mod interleaved;
+mod long_life;
+mod model;
+mod power;
+mod races;
+mod reopened;
 mod traps;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 
 use super::ops::GcOptions;
 use super::testing::{dump, log_everything, new_store};
@@ -47,6 +57,52 @@ async fn what_is_logged_is_shown_the_same_live_sealed_and_compacted() {
     let report = store.compact(2).await.unwrap();
     assert!(report.files_before > report.files_after, "{report:?}");
     assert_same(&more, &dump(&store).await, "compaction");
+}
+
+#[tokio::test]
+async fn small_operations_give_what_a_large_one_gives() {
+    use super::live::Load;
+    use super::ops::{Limits, seal_within};
+    let all = Load { points: usize::MAX, runs: usize::MAX, values: usize::MAX };
+    for load in [Load { points: 4, ..all }, Load { runs: 1, ..all }, Load { values: 5, ..all }] {
+        let (_dir, store) = new_store();
+        for seed in 1..4 {
+            log_everything(&store, "wine", seed).finish(Status::Finished).unwrap();
+        }
+        store.close_segment().unwrap();
+        let live = dump(&store).await;
+        let report = seal_within(store.tables(), Limits { load, bytes: usize::MAX }).await.unwrap();
+        assert!(report.operations >= 3, "{load:?}: {report:?}");
+        assert!(store.io().list(layout::LIVE).unwrap().iter().all(|e| !e.name.ends_with(".seg")), "{load:?}");
+        assert_same(&live, &dump(&store).await, &format!("sealing within {load:?}"));
+    }
+}
+
+#[tokio::test]
+async fn a_late_tag_writes_only_what_it_changes() {
+    let (_dir, store) = new_store();
+    let tagged = log_everything(&store, "wine", 1);
+    tagged.finish(Status::Finished).unwrap();
+    log_everything(&store, "wine", 2).finish(Status::Finished).unwrap();
+    store.seal().await.unwrap();
+    let before = store.snapshot().unwrap().cut().tables.clone();
+    store.attach(tagged.id().clone()).unwrap().set_tag("late", "yes").unwrap();
+    let live = dump(&store).await;
+    store.seal().await.unwrap();
+    let after = store.snapshot().unwrap().cut().tables.clone();
+    let written: Vec<_> = after.iter().filter(|(table, version)| before[*table] != **version).map(|(t, _)| t).collect();
+    assert_eq!(written, ["runs", "tags"]);
+    assert_same(&live, &dump(&store).await, "sealing a tag");
+
+    // A run that is taken up again moves as a whole.
+    let again = store.start_run(RunOptions::new("wine").id(tagged.id().clone())).unwrap();
+    let live = dump(&store).await;
+    store.seal().await.unwrap();
+    assert_same(&live, &dump(&store).await, "sealing a run that goes on");
+    again.finish(Status::Finished).unwrap();
+    let live = dump(&store).await;
+    store.seal().await.unwrap();
+    assert_same(&live, &dump(&store).await, "sealing its end");
 }
 
 #[tokio::test]
@@ -177,7 +233,7 @@ async fn info_counts_what_is_there() {
     store.seal().await.unwrap();
     let info = store.info().await.unwrap();
     let sealed = metrics(&info);
-    assert_eq!((sealed.version, sealed.files, sealed.small_files), (Some(1), 2, 2));
+    assert_eq!((sealed.version, sealed.files, sealed.small_files), (Some(1), 2, 0));
     assert_eq!((sealed.rows_sealed, sealed.rows_live, info.live.records, info.live.bytes), (31, 0, 0, 0));
     assert_eq!((info.cut, info.states, info.artifacts, info.all_runs()), (2, 2, 4, 2));
     assert!(info.tables.iter().any(|t| t.name == "frames.predictions" && t.rows_sealed == 4));
@@ -253,4 +309,53 @@ async fn an_operation_that_ended_just_before_its_cut_is_ended_by_the_next() {
     store.seal().await.unwrap();
     assert_eq!(std::fs::read(&cut).unwrap(), bytes, "whoever ends it ends it the same way");
     assert_same(&before, &dump(&store).await, "ending the operation");
+}
+
+#[tokio::test]
+async fn names_of_files_and_columns_of_tables_need_not_fit_each_other() {
+    let (_dir, store) = new_store();
+    let run = store.start_run(RunOptions::new("e")).unwrap();
+    // A file under the name of a folder, and a folder under that of a file.
+    let mut logged = Vec::new();
+    for path in ["a", "a/b", "c/d", "c", "a/b/c"] {
+        logged.push(run.log_artifact_bytes(path, path.as_bytes()).unwrap());
+    }
+    for entry in &logged {
+        let mut content = String::new();
+        std::io::Read::read_to_string(&mut store.open_artifact(&entry.uri).unwrap(), &mut content).unwrap();
+        assert_eq!(content, entry.path);
+    }
+    // Delta folds the case of all letters.
+    for (name, value) in [("É", 1), ("é", 2)] {
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![value]));
+        run.log_table("t", &RecordBatch::try_from_iter([(name, column)]).unwrap()).unwrap();
+        store.seal().await.unwrap();
+    }
+    run.finish(Status::Finished).unwrap();
+    store.seal().await.unwrap();
+    store.compact(2).await.unwrap();
+    assert_eq!(dump(&store).await["frames.t"].len(), 2);
+    assert_eq!(store.verify(false).await.unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn a_run_that_begins_in_a_deleted_experiment_brings_it_back() {
+    let (_dir, store) = new_store();
+    let old = store.start_run(RunOptions::new("e").name("old")).unwrap();
+    old.finish(Status::Finished).unwrap();
+    for sealed in [false, true] {
+        store.delete_experiment("e").unwrap();
+        old.set_tag("late", "1").unwrap();
+        if sealed {
+            store.seal().await.unwrap();
+        }
+        assert!(!dump(&store).await.contains_key("runs"), "an edit of a run brings nothing back");
+        store.start_run(RunOptions::new("e").name("new")).unwrap().finish(Status::Finished).unwrap();
+        let shown = dump(&store).await;
+        assert_eq!(shown["runs"].len(), if sealed { 3 } else { 2 });
+        store.seal().await.unwrap();
+        assert_eq!(dump(&store).await, shown);
+    }
+    store.gc(GcOptions::default()).await.unwrap();
+    assert_eq!(dump(&store).await["runs"].len(), 3);
 }

@@ -111,6 +111,8 @@ def check_leaf(store: Store, paths: list[str], struct: str, key: str) -> None:
             f"SELECT unnest(struct_keys({struct})) FROM (SELECT {struct} FROM read_parquet('{path}') LIMIT 1)"
         ).fetchall()}
         leaf = f'{struct}."{key}"' if key in fields else "NULL"
+        if struct in ("metrics_min", "metrics_max") and key in fields:
+            leaf = f'coalesce({leaf}, metrics."{key}")'
         theirs += duckdb.sql(f"SELECT run_id, {leaf} FROM read_parquet('{path}') WHERE NOT deleted").fetchall()
     mine = rows(ours, ["run_id", "v"])
     differ(f"{struct}.{key}", mine, [(r, repr(v) if isinstance(v, float) else v) for r, v in theirs])

@@ -11,6 +11,13 @@ pub fn runlake(store: &Path) -> Command {
     command
 }
 
+/// This test binary again, for one of its ignored tests alone: a process of its own.
+pub fn again(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this binary has a path"));
+    command.args(["--exact", test, "--ignored", "--nocapture"]).stdin(Stdio::null());
+    command
+}
+
 /// The sample runs that come with the project.
 pub fn sample_runs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_data/runs.jsonl.gz")

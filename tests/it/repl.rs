@@ -147,7 +147,7 @@ fn commands_work_in_both_spellings() {
     shell.exp_regex(r"one = 1\r\ntwo = NULL\r\n").unwrap();
     type_line(&mut shell, ".output runs.csv");
     type_line(&mut shell, "SELECT name FROM runs WHERE params.lr < 0.15;");
-    shell.exp_string("1 rows written to runs.csv as csv").unwrap();
+    shell.exp_string("1 row written to runs.csv as csv").unwrap();
     type_line(&mut shell, "\\o");
     std::fs::write(dir.path().join("script.sql"), ".mode csv\nSELECT 1\n  AS a;\nSELECT 'x;y' AS b;").unwrap();
     type_line(&mut shell, "\\i script.sql");

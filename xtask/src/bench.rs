@@ -3,20 +3,30 @@
 use std::fs;
 use std::path::Path;
 
+use crate::python;
 use crate::step::{Failed, Tasks};
 
-/// Runs the benchmarks and lists the medians that criterion kept.
+/// Runs the benchmarks: those of criterion, whose medians are listed, then the figures that have a mark.
+///
+/// Words among the arguments pick marks by name, and criterion is left out then.
 pub fn run(tasks: &Tasks, args: &[String]) -> Result<(), Failed> {
-    let mut cargo = vec!["bench", "--package", "runlake", "--bench", "write", "--bench", "read", "--"];
-    cargo.extend(args.iter().map(String::as_str));
-    tasks.cargo("benchmarks", &cargo)?;
-    let mut figures = Vec::new();
-    collect(&tasks.target().join("criterion"), "", &mut figures);
-    figures.sort_by(|a: &(String, f64), b| a.0.cmp(&b.0));
-    for (name, nanoseconds) in figures {
-        println!("{name:<40} {:>12}", shown(nanoseconds));
+    // The engine is built once for programs and benchmarks, not again in another profile of the same settings.
+    let profile = ["bench", "--package", "runlake", "--profile", "release"];
+    if args.iter().all(|arg| arg.starts_with("--")) {
+        tasks.cargo("benchmarks", &[&profile[..], &["--bench", "write", "--bench", "read"]].concat())?;
+        let mut figures = Vec::new();
+        collect(&tasks.target().join("criterion"), "", &mut figures);
+        figures.sort_by(|a: &(String, f64), b| a.0.cmp(&b.0));
+        for (name, nanoseconds) in figures {
+            println!("{name:<40} {:>12}", shown(nanoseconds));
+        }
     }
-    Ok(())
+    let python = python::peers(tasks)?;
+    let variables: Vec<(&str, &str)> =
+        python.as_ref().and_then(|p| p.to_str()).map(|p| ("RUNLAKE_BENCH_PYTHON", p)).into_iter().collect();
+    let mut cargo = [&profile[..], &["--bench", "marks", "--"]].concat();
+    cargo.extend(args.iter().map(String::as_str));
+    tasks.cargo_with("marks", &cargo, &variables)
 }
 
 /// Finds `<name>/new/estimates.json` below a folder.

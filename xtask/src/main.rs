@@ -1,6 +1,7 @@
-//! The project's own tasks: `cargo xtask test`, `bench` and `docs`. Standard library only, so that it builds in a second.
+//! The project's own tasks: `cargo xtask test`, `crash`, `bench` and `docs`. Standard library only, so that it builds in a second.
 
 mod bench;
+mod crash;
 mod python;
 mod step;
 
@@ -13,12 +14,15 @@ Usage: cargo xtask <TASK>
 
 Tasks:
   test    formatting, lints, all tests and doc tests, the comparisons with other engines and tools, the scale test
-  bench   runs the benchmarks and prints their figures (arguments after it go to criterion)
+  crash   more of the crash tests: `--rounds N` processes are killed (default: 2000), power is cut in more lives of a store,
+          every call to the disk fails once, and the model gets all its processes (which takes 2.5 GB of memory)
+  bench   runs the benchmarks, peers beside them, and prints every figure with its mark (--full: the long ones too;
+          names such as `seal ranking`: only these)
   docs    writes the generated parts of docs/ again
 
 Environment:
   CARGO_TARGET_DIR     where everything is built (default: runlake/target in the cache folder)
-  RUNLAKE_BENCH_DATA   folder with the data of the scale test (default: ../shared/data)
+  RUNLAKE_BENCH_DATA   folder with the data of the scale test and of benchmarks (default: ../shared/data)
   CI                   when set, what cannot run fails instead of being skipped";
 
 fn main() -> ExitCode {
@@ -34,6 +38,13 @@ fn main() -> ExitCode {
     };
     let done = match task.as_str() {
         "test" => test(&tasks),
+        "crash" => match crash::rounds(&rest) {
+            Ok(rounds) => crash::run(&tasks, rounds),
+            Err(e) => {
+                eprintln!("error: {e}\n\n{HELP}");
+                return ExitCode::from(2);
+            }
+        },
         "bench" => bench::run(&tasks, &rest),
         "docs" => docs(&tasks),
         "" | "help" | "-h" | "--help" => {

@@ -1,5 +1,5 @@
-//! Steps in Python: other engines read what runlake wrote, and runlake reads what other tools wrote. Their packages go
-//! into environments of their own.
+//! Steps in Python: other engines read what runlake wrote, runlake reads what other tools wrote, and peers do the same work beside it. Their packages go into
+//! environments of their own.
 
 use std::env;
 use std::fs;
@@ -12,30 +12,34 @@ const ENGINES: &str = "other engines";
 const IMPORT: &str = "other tools";
 const SCALE: &str = "scale";
 
-/// Packages that a step needs.
+/// Packages that belong together.
 struct Packages {
-    /// The file that pins them.
+    /// What is wanted, pinned.
     requirements: &'static str,
-    /// The folder that they are installed into, in the cache folder.
+    /// Name of the environment in the cache folder.
     folder: &'static str,
-    /// Python that works once they are there.
-    probe: &'static str,
+    /// What a working environment can do.
+    check: &'static str,
 }
 
-const FOR_ENGINES: Packages = Packages {
+const READERS: Packages = Packages {
     requirements: "tests/engines/requirements.txt",
     folder: "venv",
-    probe: "import deltalake, duckdb, pyarrow",
+    check: "import deltalake, duckdb, pyarrow",
 };
-const FOR_IMPORT: Packages = Packages {
+
+const TOOLS: Packages = Packages {
     requirements: "tests/import/requirements.txt",
-    folder: "venv-import",
-    probe: "import mlflow.tracking, pyarrow, sqlalchemy",
+    folder: "tools",
+    check: "import mlflow.tracking, pyarrow, sqlalchemy",
 };
+
+const PEERS: Packages =
+    Packages { requirements: "benches/peers/requirements.txt", folder: "peers", check: "import duckdb, mlflow" };
 
 /// Compares what other engines read with what runlake says.
 pub fn engines(tasks: &Tasks) -> Result<(), Failed> {
-    let Some(python) = environment(tasks, ENGINES, &FOR_ENGINES)? else { return Ok(()) };
+    let Some(python) = environment(tasks, ENGINES, &READERS)? else { return Ok(()) };
     let Some(binary) = binary(tasks) else {
         return tasks.cannot_run(ENGINES, "there is no runlake binary in the target folder");
     };
@@ -44,37 +48,41 @@ pub fn engines(tasks: &Tasks) -> Result<(), Failed> {
 
 /// Imports what other tools wrote, and compares with what their own clients read.
 pub fn import(tasks: &Tasks) -> Result<(), Failed> {
-    let Some(python) = environment(tasks, IMPORT, &FOR_IMPORT)? else { return Ok(()) };
+    let Some(python) = environment(tasks, IMPORT, &TOOLS)? else { return Ok(()) };
     let Some(binary) = binary(tasks) else {
         return tasks.cannot_run(IMPORT, "there is no runlake binary in the target folder");
     };
-    let mut command = Command::new(python);
-    command.arg("tests/import/compare_mlflow.py").arg("--runlake").arg(binary).arg("--data").arg(data(tasks));
-    tasks.run(IMPORT, &mut command)
-}
-
-/// The folder of real data, which need not be there.
-fn data(tasks: &Tasks) -> PathBuf {
-    match env::var_os("RUNLAKE_BENCH_DATA") {
+    let data = match env::var_os("RUNLAKE_BENCH_DATA") {
         Some(folder) => PathBuf::from(folder),
         None => tasks.root().join("../shared/data"),
-    }
+    };
+    let mut command = Command::new(python);
+    command.arg("tests/import/compare_mlflow.py").arg("--runlake").arg(binary).arg("--data").arg(data);
+    tasks.run(IMPORT, &mut command)
 }
 
 /// Loads large real data and compares counts, extremes and a ranking with an independent reader.
 pub fn scale(tasks: &Tasks) -> Result<(), Failed> {
-    let data = data(tasks);
+    let data = match env::var_os("RUNLAKE_BENCH_DATA") {
+        Some(folder) => PathBuf::from(folder),
+        None => tasks.root().join("../shared/data"),
+    };
     if !data.join("feature_selection/trials.parquet").is_file() {
         tasks.skip(SCALE, &format!("no data in {} (RUNLAKE_BENCH_DATA names another folder)", data.display()));
         return Ok(());
     }
-    let Some(python) = environment(tasks, SCALE, &FOR_ENGINES)? else { return Ok(()) };
+    let Some(python) = environment(tasks, SCALE, &READERS)? else { return Ok(()) };
     let Some(binary) = binary(tasks) else {
         return tasks.cannot_run(SCALE, "there is no runlake binary in the target folder");
     };
     let mut command = Command::new(python);
     command.arg("tests/scale/load.py").arg("--data").arg(data).arg("--runlake").arg(binary);
     tasks.run(SCALE, &mut command)
+}
+
+/// The interpreter that has the peers of the benchmarks.
+pub fn peers(tasks: &Tasks) -> Result<Option<PathBuf>, Failed> {
+    environment(tasks, "peers", &PEERS)
 }
 
 /// The binary that `cargo test` has just built. (A release binary may be older than the sources.)
@@ -85,15 +93,15 @@ fn binary(tasks: &Tasks) -> Option<PathBuf> {
 
 /// The interpreter of an environment that holds the pinned packages; `None` when the step is skipped.
 fn environment(tasks: &Tasks, step: &str, packages: &Packages) -> Result<Option<PathBuf>, Failed> {
-    let Packages { requirements, folder, probe } = packages;
+    let requirements = packages.requirements;
     let wanted = fs::read_to_string(tasks.root().join(requirements)).map_err(|e| {
         println!("==> {step}: {requirements} cannot be read: {e}");
         Failed(step.to_string())
     })?;
-    let folder = tasks.cache().join(folder);
+    let folder = tasks.cache().join(packages.folder);
     let python = folder.join("bin/python");
     let stamp = folder.join("requirements.txt");
-    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) && works(&python, probe) {
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) && works(&python, packages.check) {
         return Ok(Some(python));
     }
     println!("==> {step}: installing Python packages into {}", folder.display());
@@ -109,8 +117,8 @@ fn environment(tasks: &Tasks, step: &str, packages: &Packages) -> Result<Option<
     }
 }
 
-fn works(python: &Path, probe: &str) -> bool {
-    let status = Command::new(python).args(["-c", probe]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+fn works(python: &Path, check: &str) -> bool {
+    let status = Command::new(python).args(["-c", check]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|s| s.success())
 }
 

@@ -16,7 +16,7 @@ use crate::cli::{Exit, Outcome, Place, terminal};
 Example:
   runlake info
 
-debt counts the small files that lie in one partition of a table; `runlake compact` joins them.")]
+small files are those that `runlake compact` would join.")]
 pub struct InfoArgs {}
 
 pub async fn run(place: &Place, _args: InfoArgs) -> Outcome {
@@ -77,7 +77,7 @@ fn batch(tables: &[&TableInfo]) -> RecordBatch {
         ("live rows", number(|t| t.rows_live)),
         ("version", Arc::new(version)),
         ("files", number(|t| t.files)),
-        ("debt", number(|t| t.debt)),
+        ("small files", number(|t| t.small_files)),
         ("size", Arc::new(tables.iter().map(|t| Some(size(t.bytes))).collect::<StringArray>())),
     ];
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)))

@@ -45,7 +45,7 @@ pub async fn run(place: &Place, args: RestoreArgs) -> Outcome {
     let mut runs = args.selection.resolve(&session).await?;
     if args.selection.condition.is_some() {
         runs.retain(|run| deleted.contains(run));
-    } else if let Some(run) = runs.iter().find(|run| !deleted.contains(run)) {
+    } else if let Some(run) = runs.iter().find(|run| !deleted.contains(*run)) {
         return Err(Failure::new(format!("run '{run}' is not deleted"))
             .hint("`runlake restore --where true --dry-run` lists the runs that are"));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Float64Type, Int64Type};
 use runlake::export::render_table;
-use runlake::{QueryError, Session};
+use runlake::{QueryError, Session, StoreError};
 
 use crate::cli::output::{count, put, put_line, say};
 use crate::cli::{Exit, Failure, Outcome, Place, terminal};
@@ -60,6 +60,12 @@ pub async fn run(place: &Place, args: RunsArgs) -> Outcome {
     .await?;
     let shown: usize = runs.iter().map(RecordBatch::num_rows).sum();
     if shown == 0 {
+        if let Some(name) = &args.experiment {
+            let sql = format!("SELECT 1 FROM experiments WHERE experiment = {}", quoted(name));
+            if rows(&session, &sql).await?.iter().all(|batch| batch.num_rows() == 0) {
+                return Err(StoreError::ExperimentNotFound { experiment: name.clone() }.into());
+            }
+        }
         say(match filter.is_empty() {
             true => "no runs yet; `runlake log` appends them, `runlake demo` makes a store with some",
             false => "no runs fit",

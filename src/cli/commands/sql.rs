@@ -52,7 +52,7 @@ pub struct SqlArgs {
     /// Seconds that a statement may take
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     pub timeout: Option<Duration>,
-    /// Memory that a statement may use before it spills to disk or fails: 512MB, 2GiB
+    /// Memory that a statement may use before it spills to disk or fails: 512MB, 2GiB [default: half of the machine's]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub memory: Option<usize>,
     /// Rows of a table that are shown; 0 shows all [default: 100 on a terminal, else all]
@@ -82,7 +82,8 @@ async fn answer_all(place: &Place, args: &SqlArgs, texts: &[String]) -> Outcome 
     check_binary(format, out, statements.len())?;
     let mut target = Target::open(out, format, args.max_rows)?;
 
-    let options = SessionOptions { as_of: args.as_of, memory_bytes: args.memory, ..SessionOptions::default() };
+    let options = SessionOptions { as_of: args.as_of, ..SessionOptions::default() };
+    let options = SessionOptions { memory_bytes: args.memory.or(options.memory_bytes), ..options };
     let store = match &args.from {
         Some(foreign) => mirror::open(foreign).await?,
         None => place.open()?,

@@ -22,6 +22,12 @@ pub async fn seal(place: &Place, _args: SealArgs) -> Outcome {
         0 => put_line("nothing to seal")?,
         n => put_line(format!("sealed {} ({})", counted(n, "record"), size(report.bytes)))?,
     }
+    if report.joined.files_before > 0 {
+        put_line(format!("joined {} that had piled up", counted(report.joined.files_before, "small file")))?;
+    }
+    if let Some(e) = &report.upkeep_failed {
+        say(format!("warning: small files were not joined, nor old states removed: {e}"));
+    }
     for (path, damage) in &report.damaged {
         say(format!("warning: segment {path} {damage}"));
     }
@@ -39,7 +45,7 @@ pub async fn seal(place: &Place, _args: SealArgs) -> Outcome {
 )]
 pub struct CompactArgs {
     /// Small files that must lie in one partition of a table for it to be worth while
-    #[arg(long, value_name = "FILES", default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, value_name = "FILES", default_value_t = runlake::SMALL_FILES as u32, value_parser = clap::value_parser!(u32).range(2..))]
     pub at_least: u32,
 }
 

@@ -13,7 +13,7 @@ Examples:
   runlake verify
   runlake verify --repair     keep what is intact, set the rest aside")]
 pub struct VerifyArgs {
-    /// Keep the intact part of damaged segments and set the rest aside, make lost indexes anew; touch nothing else
+    /// Make again what other files say too, keep what is intact of damaged segments, set damaged files aside; nothing else
     #[arg(long)]
     pub repair: bool,
 }

@@ -218,11 +218,20 @@ impl Shell {
             Action::Help => print!("{}", commands::help()),
             Action::Quit => return Ok(Next::Quit),
             Action::Tables => self.tables().await?,
-            Action::Describe => self.statement(&format!("DESCRIBE {argument}")).await?,
+            Action::Describe => {
+                // Whoever asks for the columns wants to see them all.
+                let rows = self.results.rows.take();
+                let done = self.statement(&format!("DESCRIBE {argument}")).await;
+                self.results.rows = rows;
+                done?;
+            }
             Action::Mode if argument.is_empty() => println!("{}", self.results.format),
             Action::Mode => self.results.format = argument.parse::<Format>().map_err(Failure::new)?,
             Action::Rows => self.results.rows = rows(argument)?,
-            Action::Timing => self.timing = switch(argument, self.timing)?,
+            Action::Timing => {
+                self.timing = switch(argument, self.timing)?;
+                println!("timing is {}", if self.timing { "on" } else { "off" });
+            }
             Action::Pager => {
                 self.results.pager = switch(argument, self.results.pager)?;
                 println!("the pager is {}", if self.results.pager { "on" } else { "off" });

@@ -8,6 +8,7 @@ use runlake::export::{Format, TableOptions, Written, escape, sink};
 use super::programs;
 use super::spinner::Spinner;
 use crate::cli::answer::{Answer, Stopped};
+use crate::cli::output::counted;
 use crate::cli::{Failure, terminal};
 
 /// How and where results are shown.
@@ -103,7 +104,8 @@ impl Results {
         out.flush()?;
         drop(out);
         target.results += 1;
-        eprintln!("{} rows written to {} as {format}", written.rows, escape(&target.path.display().to_string()));
+        let rows = counted(written.rows as u64, "row");
+        eprintln!("{rows} written to {} as {format}", escape(&target.path.display().to_string()));
         if format.is_binary() {
             // Such a file holds one result.
             self.file = None;

@@ -91,6 +91,7 @@ pub async fn import(
         }
     }
     take(&mut intake, &mut group, &mut skipped, &mut progress).await?;
+    intake.finish()?;
     let report = ImportReport { found: intake.found().clone(), added: intake.added().clone(), skipped };
     drop(intake);
     let read = reader.await.map_err(|_| ImportError::Panicked { path: source.place().to_path_buf() })?;

@@ -11,6 +11,7 @@ use super::{TableVersion, Tables, schema};
 use crate::model::Micros;
 use crate::schema::Table;
 use crate::store::error::{Result, StoreError};
+use crate::store::layout;
 
 /// What an operation does to one table.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +50,7 @@ impl Tables {
             if let Some(base) = &base
                 && base.operation().await? >= n
             {
+                self.sync_log(table)?;
                 return Ok(Some(base.version));
             }
             let change = change(base.as_ref()).await?;
@@ -121,6 +123,12 @@ impl Tables {
             .await
             .map_err(StoreError::delta(table))?;
         Ok(commit.version())
+    }
+
+    /// Makes the commits of a table durable that another process may have left otherwise.
+    pub fn sync_log(&self, table: &Table) -> Result<()> {
+        let log = layout::log(table);
+        self.io.sync(&log).map_err(StoreError::io(log))
     }
 
     /// Writes a Delta checkpoint of the present state, so that opening does not read the whole log.

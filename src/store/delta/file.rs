@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field};
 use deltalake::kernel::Add;
-use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use serde::{Deserialize, Serialize};
 
+use super::encode::{Columns, encode};
+use super::sample;
+use super::sort::sort;
 use crate::model::Month;
 use crate::schema::wide::KeyCounts;
 use crate::schema::{HIDDEN_STATE, Table};
@@ -162,60 +163,44 @@ pub fn write_file(
     rows: &RecordBatch,
     counts: Option<&KeyCounts>,
 ) -> Result<NewFile> {
-    let rows = sort(table, rows)?;
+    write_sorted(io, table, month, op, open, &sort(table, rows)?, counts)
+}
+
+/// Like [`write_file`], for rows that are sorted already.
+pub fn write_sorted(
+    io: &dyn Io,
+    table: &Table,
+    month: Option<Month>,
+    op: u64,
+    open: bool,
+    rows: &dyn Columns,
+    counts: Option<&KeyCounts>,
+) -> Result<NewFile> {
     let unique = uuid::Uuid::new_v4().simple().to_string();
     let path = layout::data_file(month, op, &unique[..12]);
     let folder = layout::table(table);
     let full = format!("{folder}/{path}");
     let mut bytes = Vec::new();
-    let write = |bytes: &mut Vec<u8>| {
-        let mut writer = ArrowWriter::try_new(bytes, rows.schema(), Some(properties(table, &rows)))?;
-        writer.write(&rows)?;
-        writer.close()
-    };
-    write(&mut bytes).map_err(StoreError::parquet(&full))?;
+    encode(rows, properties(table, rows), &mut bytes).map_err(StoreError::parquet(&full))?;
     if let Some(counts) = counts {
         let json = serde_json::to_vec(counts).expect("plain data is JSON");
         let beside = format!("{folder}/{}", layout::key_counts(&path));
         io.create(&beside, &[&json]).map_err(StoreError::io(beside.clone()))?;
     }
     io.create(&full, &[&bytes]).map_err(StoreError::io(&full))?;
+    let short = |(min, max): &(String, String)| min.len() <= STAT_BYTES && max.len() <= STAT_BYTES;
     Ok(NewFile {
         path,
         month,
         size: bytes.len() as u64,
-        rows: rows.num_rows() as u64,
+        rows: rows.rows() as u64,
         open,
         digest: blake3::hash(&bytes).to_hex().to_string(),
-        ranges: STAT_COLUMNS.iter().filter_map(|c| Some((c.to_string(), range(&rows, c)?))).collect(),
+        ranges: STAT_COLUMNS.iter().filter_map(|c| Some((c.to_string(), rows.range(c).filter(short)?))).collect(),
     })
 }
 
-/// Rows in the order of their table.
-pub fn sort(table: &Table, rows: &RecordBatch) -> Result<RecordBatch> {
-    let options = SortOptions { descending: false, nulls_first: true };
-    let columns: Vec<_> = table
-        .sort_columns()
-        .iter()
-        .filter_map(|name| rows.column_by_name(name))
-        .map(|values| SortColumn { values: values.clone(), options: Some(options) })
-        .collect();
-    let order = lexsort_to_indices(&columns, None).map_err(StoreError::arrow(table))?;
-    take_record_batch(rows, &order).map_err(StoreError::arrow(table))
-}
-
-fn range(rows: &RecordBatch, column: &str) -> Option<(String, String)> {
-    let values = rows.column_by_name(column)?;
-    if values.data_type() != &DataType::Utf8 || values.null_count() > 0 {
-        return None;
-    }
-    let values = values.as_string::<i32>();
-    let min = arrow::compute::min_string(values)?;
-    let max = arrow::compute::max_string(values)?;
-    (min.len() <= STAT_BYTES && max.len() <= STAT_BYTES).then(|| (min.to_string(), max.to_string()))
-}
-
-fn properties(table: &Table, rows: &RecordBatch) -> WriterProperties {
+fn properties(table: &Table, rows: &dyn Columns) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::Page)
@@ -232,6 +217,9 @@ fn properties(table: &Table, rows: &RecordBatch) -> WriterProperties {
         for path in float_columns(field, Vec::new()) {
             builder = builder.set_column_statistics_enabled(ColumnPath::new(path), EnabledStatistics::None);
         }
+    }
+    for path in sample::without_repeats(rows) {
+        builder = builder.set_column_dictionary_enabled(ColumnPath::new(path), false);
     }
     builder.build()
 }

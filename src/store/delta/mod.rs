@@ -4,12 +4,15 @@
 //! retried by the library: two commits that remove files could otherwise both win.
 
 mod commit;
+mod encode;
 mod file;
+mod sample;
 mod scan;
 mod schema;
+mod sort;
 mod version;
 
 pub use commit::Change;
-pub use file::{DataFile, NewFile, write_file};
+pub use file::{DataFile, NewFile, write_file, write_sorted};
 pub use scan::{FilesTable, Place, Places, register_files};
-pub use version::{TableVersion, Tables};
+pub use version::{APP_ID, TableVersion, Tables};

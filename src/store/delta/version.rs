@@ -16,7 +16,7 @@ use crate::store::layout;
 use crate::store::object::IoObjectStore;
 
 /// Application id of our transactions: the number of the operation that made a commit.
-pub(super) const APP_ID: &str = "runlake";
+pub const APP_ID: &str = "runlake";
 
 /// The Delta tables of a store.
 #[derive(Debug, Clone)]
@@ -57,14 +57,26 @@ impl Tables {
 
     /// Opens a table at a version, or at its newest; `None` when it does not exist.
     pub async fn open(&self, table: &Table, version: Option<u64>) -> Result<Option<TableVersion>> {
-        let mut builder = self.builder(table)?;
-        if let Some(version) = version {
-            builder = builder.with_version(version);
-        }
-        match builder.load().await {
-            Ok(delta) => TableVersion::new(table.clone(), delta).map(Some),
-            Err(e) if version.is_none() && is_no_table(&e) && !self.has_log(table)? => Ok(None),
-            Err(e) => Err(StoreError::delta(table)(e)),
+        let mut looked = 0;
+        loop {
+            let mut builder = self.builder(table)?;
+            if let Some(version) = version {
+                builder = builder.with_version(version);
+            }
+            match builder.load().await {
+                Ok(delta) => return TableVersion::new(table.clone(), delta).map(Some),
+                Err(e) if version.is_none() && is_no_table(&e) => {
+                    if !self.has_log(table)? {
+                        return Ok(None);
+                    }
+                    // Another process may have made the first commit between the two looks.
+                    looked += 1;
+                    if looked == 3 {
+                        return Err(StoreError::delta(table)(e));
+                    }
+                }
+                Err(e) => return Err(StoreError::delta(table)(e)),
+            }
         }
     }
 

@@ -72,6 +72,10 @@ pub struct Intake<'a> {
     seen: HashSet<RunId>,
     experiments: BTreeMap<String, ExperimentState>,
     goals: Vec<GoalEntry>,
+    /// Experiments that are deleted in the source.
+    deleted: BTreeSet<String>,
+    /// Experiments that runs were begun in.
+    begun: HashSet<String>,
     /// Experiments whose runs are deleted one by one.
     hidden: HashSet<String>,
     found: Counts,
@@ -98,7 +102,7 @@ impl<'a> Intake<'a> {
             };
         };
         there.run_ids(each).await?;
-        let (experiments, goals, _) = merge::experiments(there.cut(), there.live());
+        let (experiments, goals, _) = merge::experiments(there.cut(), there.live(), &there.live().states);
         let experiments = experiments.into_values().map(|e| (e.name().to_string(), e)).collect();
         Ok(Intake {
             to,
@@ -109,6 +113,8 @@ impl<'a> Intake<'a> {
             seen: HashSet::new(),
             experiments,
             goals,
+            deleted: BTreeSet::new(),
+            begun: HashSet::new(),
             hidden: HashSet::new(),
             found: Counts::default(),
             added: Counts::default(),
@@ -153,12 +159,11 @@ impl<'a> Intake<'a> {
         // One of the same name that was made here, or comes from another store, must not be hidden by this one.
         let is_another = old.is_some() && (told(&here) != told(&new.tags) || new.deleted && told(&new.tags).is_none());
         let is_hidden = old.is_some_and(ExperimentState::is_deleted);
-        let mut deleted = (new.deleted && !is_hidden).then_some(true);
         let mut differences = Differences::FollowTheSource;
         if is_another {
             differences = Differences::StayAsTheyAre;
             let mut what = "is there already, from elsewhere: its runs join that one, whose tags stay".to_string();
-            if let Some(true) = deleted.take() {
+            if new.deleted {
                 // Not the one of the other store.
                 self.hidden.insert(new.name.clone());
                 what += "; it is deleted, so each of its runs is";
@@ -170,9 +175,13 @@ impl<'a> Intake<'a> {
         }
         let mut set = missing::differing(new.tags.clone(), here, differences);
         set.retain(|(key, _)| !is_another || Some(key.as_str()) != new.identity);
-        if old.is_none() || !set.is_empty() || deleted.is_some() {
+        if new.deleted && !is_another {
+            self.deleted.insert(new.name.clone());
+        }
+        if old.is_none() || !set.is_empty() {
             let experiment = new.name.clone();
-            let edit = ExperimentEdit { experiment, set, remove: Vec::new(), repeat_keys: None, deleted, rename: None };
+            let edit =
+                ExperimentEdit { experiment, set, remove: Vec::new(), repeat_keys: None, deleted: None, rename: None };
             let fresh = || ExperimentState::new(ExperimentId::derive(&new.name, 0), &new.name, Micros(0));
             let state = self.experiments.entry(new.name.clone()).or_insert_with(fresh);
             state.apply(Version { time: Micros::now(), ..Version::ZERO }, edit.clone());
@@ -192,6 +201,20 @@ impl<'a> Intake<'a> {
                     unit: None,
                     description: None,
                 }))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the experiments that are deleted in the source: after their runs, since a run that begins in a deleted
+    /// experiment brings it back.
+    pub fn finish(&mut self) -> Result<()> {
+        for experiment in std::mem::take(&mut self.deleted) {
+            let is_hidden = self.experiments.get(&experiment).is_some_and(ExperimentState::is_deleted);
+            if !is_hidden || self.begun.contains(&experiment) {
+                let (set, remove, deleted) = (Vec::new(), Vec::new(), Some(true));
+                let edit = ExperimentEdit { experiment, set, remove, repeat_keys: None, deleted, rename: None };
+                self.log(Record::Experiment(edit))?;
             }
         }
         Ok(())
@@ -245,6 +268,7 @@ impl<'a> Intake<'a> {
         let starts = old.start().is_none();
         if starts {
             self.added[Kind::Runs] += 1;
+            self.begun.insert(run.start.experiment.clone());
             self.log(Record::Start(run.start.clone()))?;
         }
         let records = missing::records(&state, old, starts, Differences::FollowTheSource);

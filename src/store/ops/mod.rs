@@ -6,27 +6,41 @@
 //! 4. what it made superfluous is removed.
 //!
 //! Whoever finds a batch without its cut finishes it first. A lock saves work; nothing rests on it.
+//!
+//! What another process made may be seen before it is durable, and its maker may be dead by then. So whatever a step
+//! builds on is synced before the step does something that survives: the segments before the batch that names them, a
+//! batch before a table gets its number, a commit before the cut that names it, a cut before what it made superfluous goes.
 
 mod compact;
 mod gc;
+mod mend;
 mod purge;
 mod rows;
 mod seal;
+mod small;
+mod upkeep;
 
 use std::collections::BTreeMap;
 
 use super::cut::{Batch, Cut, FORMAT, Work};
 use super::delta::Tables;
 use super::error::{Result, StoreError};
+use super::io::Io;
 use super::layout;
+use super::live::Live;
+use super::snapshot::is_beyond;
 use crate::model::{Micros, Status};
 use crate::schema::Table;
 
-pub use compact::{CompactReport, SMALL_FILES, compact, small_files};
+pub use compact::{CompactReport, Join, SMALL_FILES, compact, joins};
 pub use gc::{GcOptions, GcReport, gc};
-pub(crate) use rows::decode_file;
-pub(crate) use seal::goal_row;
+pub(crate) use mend::again;
+pub(crate) use rows::{decode_batches, decode_file};
+#[cfg(test)]
+pub(crate) use seal::{Limits, seal_within};
 pub use seal::{SealReport, seal};
+pub(crate) use small::goal_row;
+pub use upkeep::{Upkeep, upkeep};
 
 /// Commits of a table between two Delta checkpoints.
 const CHECKPOINT_EVERY: u64 = 25;
@@ -35,25 +49,57 @@ const ATTEMPTS: u32 = 1000;
 
 /// Finishes the operation that some process began and did not end; `true` when there was one.
 pub async fn finish_begun(tables: &Tables) -> Result<bool> {
-    let cut = Cut::newest(tables.io.as_ref())?;
-    match Batch::read(tables.io.as_ref(), cut.n + 1)? {
-        Some(batch) => apply(tables, &cut, &batch).await.map(|_| true),
+    let io = tables.io.as_ref();
+    let cut = durable_cut(io)?;
+    match Batch::read(io, cut.n + 1)? {
+        Some(batch) => {
+            io.sync(layout::LIVE).map_err(StoreError::io(layout::LIVE))?;
+            apply(tables, &cut, &batch, None).await.map(|_| true)
+        }
         None => Ok(false),
+    }
+}
+
+/// The newest cut, which no power cut can take from now on.
+fn durable_cut(io: &dyn Io) -> Result<Cut> {
+    let cut = Cut::newest(io)?;
+    if cut.n > 0 {
+        io.sync(layout::CUTS).map_err(StoreError::io(layout::CUTS))?;
+    }
+    Ok(cut)
+}
+
+/// Work for the next operation.
+struct Planned {
+    work: Work,
+    /// What the segments hold that it absorbs, where they were read to plan it: reading millions of points twice would
+    /// make sealing half as fast.
+    live: Option<Live>,
+}
+
+impl From<Work> for Planned {
+    fn from(work: Work) -> Self {
+        Planned { work, live: None }
     }
 }
 
 /// Claims the next number for the work that `plan` makes of the newest cut, and does it. `None`: there is nothing to do.
 async fn run<F>(tables: &Tables, mut plan: F) -> Result<Option<(Batch, Cut)>>
 where
-    F: AsyncFnMut(&Cut) -> Result<Option<Work>>,
+    F: AsyncFnMut(&Cut) -> Result<Option<Planned>>,
 {
     let io = tables.io.as_ref();
     for _ in 0..ATTEMPTS {
         if finish_begun(tables).await? {
             continue;
         }
-        let cut = Cut::newest(io)?;
-        let Some(work) = plan(&cut).await? else { return Ok(None) };
+        let cut = durable_cut(io)?;
+        let Some(Planned { work, live }) = plan(&cut).await? else { return Ok(None) };
+        // Tables would take the new operation for the one of that number that they hold, and skip it.
+        if is_beyond(io, &cut)? && Batch::read(io, cut.n + 1)?.is_none() && Cut::newest(io)?.n == cut.n {
+            let problem = "is missing, and so is its batch: table runs holds that operation already";
+            return Err(StoreError::damaged(layout::cut(cut.n + 1), problem));
+        }
         let time = Micros::now().max(Micros(cut.time.0 + 1));
         let batch = Batch { format: FORMAT, n: cut.n + 1, time, work };
         if !batch.create(io)? {
@@ -65,17 +111,19 @@ where
             io.remove(&layout::batch(batch.n)).map_err(StoreError::io(layout::batch(batch.n)))?;
             continue;
         }
-        let next = apply(tables, &cut, &batch).await?;
+        let next = apply(tables, &cut, &batch, live).await?;
         return Ok(Some((batch, next)));
     }
     Err(StoreError::Busy { attempts: ATTEMPTS })
 }
 
 /// Does what a batch says and makes its cut. Safe to repeat, and to do beside others who do the same.
-async fn apply(tables: &Tables, cut: &Cut, batch: &Batch) -> Result<Cut> {
+///
+/// `live` is what the segments hold that the batch names, when they were read already.
+async fn apply(tables: &Tables, cut: &Cut, batch: &Batch, live: Option<Live>) -> Result<Cut> {
     let io = tables.io.as_ref();
     let next = match &batch.work {
-        Work::Seal { segments, alive, forget } => seal::apply(tables, cut, batch, segments, alive, forget).await,
+        Work::Seal { segments, alive, forget } => seal::apply(tables, cut, batch, segments, alive, forget, live).await,
         Work::Compact { swaps } => compact::apply(tables, cut, batch, swaps).await,
         Work::Purge { runs, experiments } => purge::apply(tables, cut, batch, runs, experiments).await,
     };
@@ -123,6 +171,9 @@ async fn versions_after(tables: &Tables, cut: &Cut, touched: &[Table]) -> Result
     let mut versions = cut.tables.clone();
     for table in touched {
         if let Some(version) = tables.open(table, None).await? {
+            if cut.tables.get(&table.to_string()) != Some(&version.version) {
+                tables.sync_log(table)?;
+            }
             versions.insert(table.to_string(), version.version);
         }
     }
@@ -142,7 +193,7 @@ async fn checkpoint(tables: &Tables, before: &Cut, after: &Cut) {
 }
 
 /// Tables of frames on disk, sealed or not.
-fn frames_on_disk(tables: &Tables) -> Result<Vec<Table>> {
+pub(crate) fn frames_on_disk(tables: &Tables) -> Result<Vec<Table>> {
     let entries = tables.io.list(layout::FRAMES).map_err(StoreError::io(layout::FRAMES))?;
     Ok(entries.iter().filter(|e| e.is_dir).filter_map(|e| layout::frame_of(&e.name)).collect())
 }

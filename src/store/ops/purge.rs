@@ -7,9 +7,9 @@ use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::logical_expr::{col, lit};
 
 use super::rows::{read_file, without};
-use super::{Tables, frames_on_disk, next_cut, versions_after};
+use super::{Tables, frames_on_disk, next_cut, small, versions_after};
 use crate::model::RunId;
-use crate::schema::{ExperimentRow, MetricDefRow, Row, SchemaMismatch, Table, column};
+use crate::schema::{SchemaMismatch, Table, column};
 use crate::store::cut::{Batch, Cut, Work, run_ids};
 use crate::store::delta::{Change, FilesTable, write_file};
 use crate::store::error::{Result, StoreError};
@@ -28,7 +28,8 @@ pub async fn purge(tables: &Tables) -> Result<u64> {
         let mut runs: BTreeSet<String> = cut.hidden_runs.iter().cloned().collect();
         runs.extend(runs_of(tables, cut, &cut.hidden_experiments).await?);
         purged = runs.len() as u64;
-        Ok(Some(Work::Purge { runs: runs.into_iter().collect(), experiments: cut.hidden_experiments.clone() }))
+        let experiments = cut.hidden_experiments.clone();
+        Ok(Some(Work::Purge { runs: runs.into_iter().collect(), experiments }.into()))
     })
     .await?;
     Ok(purged)
@@ -58,15 +59,8 @@ pub(super) async fn apply(
 ) -> Result<Cut> {
     let mut next = next_cut(cut, batch);
     let gone: BTreeSet<RunId> = run_ids(runs).into_iter().collect();
-    let names: BTreeSet<&String> = runs.iter().collect();
-    next.hidden_runs.retain(|run| !names.contains(run));
-    next.open_runs.retain(|open| !names.contains(&open.run));
-    next.hidden_experiments.retain(|id| !experiments.contains(id));
-    next.experiments.retain(|id, _| !experiments.contains(id));
-    next.goals.retain(|goal| !experiments.contains(&goal.experiment_id));
-    let mut purged: BTreeSet<String> = next.purged_runs.drain(..).collect();
-    purged.extend(runs.iter().cloned());
-    next.purged_runs = purged.into_iter().collect();
+    cut.note_purged(tables.io.as_ref(), batch.n, runs)?;
+    forget(&mut next, runs, experiments);
 
     let mut all: Vec<Table> = Table::FIXED.into_iter().filter(|t| t.by_month() && *t != Table::Runs).collect();
     all.extend(frames_on_disk(tables)?);
@@ -78,22 +72,24 @@ pub(super) async fn apply(
         next.tables = versions_after(tables, cut, &all).await?;
         return Ok(next);
     }
-    if next.experiments != cut.experiments {
-        let rows = ExperimentRow::to_batch(next.experiments.values().map(ExperimentRow::new));
-        let version = super::rows::replace_all(tables, &Table::Experiments, batch.n, batch.time, &rows).await?;
-        next.tables.extend(version.map(|v| (Table::Experiments.to_string(), v)));
-    }
-    if next.goals != cut.goals {
-        let rows = MetricDefRow::to_batch(next.goals.iter().map(super::seal::goal_row));
-        let version = super::rows::replace_all(tables, &Table::MetricDefs, batch.n, batch.time, &rows).await?;
-        next.tables.extend(version.map(|v| (Table::MetricDefs.to_string(), v)));
-    }
+    small::write(tables, &mut next, cut, batch).await?;
     let snapshot = Snapshot::of(tables.clone(), cut.clone(), Live::default(), Vec::new(), None);
     for table in all {
         let version = remove_rows(&snapshot, &table, batch, &gone).await?;
         next.tables.extend(version.map(|v| (table.to_string(), v)));
     }
     Ok(next)
+}
+
+/// Takes the runs and experiments out of what the cut knows.
+pub(super) fn forget(next: &mut Cut, runs: &[String], experiments: &[String]) {
+    let names: BTreeSet<&String> = runs.iter().collect();
+    next.hidden_runs.retain(|run| !names.contains(run));
+    next.open_runs.retain(|open| !names.contains(&open.run));
+    next.hidden_experiments.retain(|id| !experiments.contains(id));
+    next.experiments.retain(|id, _| !experiments.contains(id));
+    next.goals.retain(|goal| !experiments.contains(&goal.experiment_id));
+    next.purged = Some(next.n);
 }
 
 async fn remove_rows(snapshot: &Snapshot, table: &Table, batch: &Batch, gone: &BTreeSet<RunId>) -> Result<Option<u64>> {
@@ -143,7 +139,9 @@ fn gone_of(rows: &RecordBatch, gone: &BTreeSet<RunId>) -> std::result::Result<BT
 
 /// Removes the files that purged runs had logged.
 pub fn remove_artifacts(tables: &Tables, cut: &Cut) -> Result<()> {
-    for run in run_ids(&cut.purged_runs) {
+    let entries = tables.io.list(layout::ARTIFACTS).map_err(StoreError::io(layout::ARTIFACTS))?;
+    let purged = if entries.is_empty() { BTreeSet::new() } else { cut.purged_runs(tables.io.as_ref())? };
+    for run in entries.iter().filter_map(|e| RunId::parse(&e.name).ok()).filter(|run| purged.contains(run)) {
         let folder = format!("{}/{run}", layout::ARTIFACTS);
         match tables.io.remove_dir(&folder) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(StoreError::io(folder)(e)),

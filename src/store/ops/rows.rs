@@ -3,19 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, RecordBatchReader};
 use arrow::compute::{concat_batches, filter_record_batch};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::model::{Micros, Month, RunId};
 use crate::schema::Table;
 use crate::schema::wide::KeyCounts;
 use crate::store::cut::Batch;
-use crate::store::delta::{Change, DataFile, TableVersion, Tables, write_file};
+use crate::store::delta::{Change, DataFile, TableVersion, Tables, write_file, write_sorted};
 use crate::store::error::{Result, StoreError};
 use crate::store::merge::Merged;
+use crate::store::points::SortedPoints;
 use crate::store::sealed::may_hold_any;
 use crate::store::snapshot::Snapshot;
 use crate::store::{frame, sealed};
+
+/// Fewer new rows than these share a file with the rest of one that an edited run lay in.
+const SMALL_ROWS: usize = 8 * 1024;
 
 /// Rows with the file that they belong into.
 pub struct Placed {
@@ -27,6 +33,24 @@ pub struct Placed {
     pub rows: RecordBatch,
     /// Keys of their structs, for `runs`.
     pub counts: Option<KeyCounts>,
+}
+
+/// Adds points to `metrics`, one file per month.
+pub async fn append_points(
+    tables: &Tables,
+    n: u64,
+    time: Micros,
+    months: &BTreeMap<Month, SortedPoints<'_>>,
+) -> Result<Option<u64>> {
+    let table = Table::Metrics;
+    let commit = tables.commit(&table, n, time, async |_| {
+        let mut change = Change { data_change: true, ..Change::default() };
+        for (month, points) in months {
+            change.add.push(write_sorted(tables.io.as_ref(), &table, Some(*month), n, false, points, None)?);
+        }
+        Ok(change)
+    });
+    commit.await
 }
 
 /// Adds rows to a table that only grows.
@@ -106,24 +130,25 @@ pub async fn replace_all(
 }
 
 /// Puts rows of runs in the place of their old ones: the small file is replaced as a whole, the others are written anew
-/// without these runs where they hold one.
+/// without these runs where they hold one. The rows of the runs in `stay` are left where they are.
 pub async fn replace_runs(
     snapshot: &Snapshot,
     table: &Table,
     batch: &Batch,
     rows: &[Placed],
     merged: &Merged,
+    stay: &BTreeSet<RunId>,
 ) -> Result<Option<u64>> {
     let tables = snapshot.tables();
     // Runs that had not ended lie in the small file, unless another engine has moved them.
     let open: BTreeSet<&str> = snapshot.cut().open_runs.iter().map(|o| o.run.as_str()).collect();
-    let sealed: BTreeSet<RunId> =
-        merged.runs.iter().filter(|(_, r)| r.sealed.is_some()).map(|(id, _)| id.clone()).collect();
+    let moved = merged.runs.iter().filter(|(id, run)| run.sealed.is_some() && !stay.contains(*id));
+    let sealed: BTreeSet<RunId> = moved.map(|(id, _)| id.clone()).collect();
     let ended: BTreeSet<RunId> = sealed.iter().filter(|id| !open.contains(id.as_str())).cloned().collect();
     tables
         .commit(table, batch.n, batch.time, async |base| {
             let mut change = Change { data_change: true, ..Change::default() };
-            // New rows of ended runs join the rest of a file that has to be written anyway.
+            // What is left of files that lose a run.
             let mut rest: BTreeMap<Month, Vec<(RecordBatch, Option<KeyCounts>)>> = BTreeMap::new();
             for file in base.map(|b| b.files.as_slice()).unwrap_or_default() {
                 let base = base.expect("its files were just looked at");
@@ -131,11 +156,13 @@ pub async fn replace_runs(
                 if file.open {
                     change.remove.push(file.path.clone());
                 } else if may_hold_any(file, moved) {
-                    let old = read_file(tables, base, file)?;
-                    let kept = without(&old, |id| moved.contains(id)).map_err(StoreError::arrow(table))?;
-                    if kept.num_rows() == old.num_rows() {
+                    // Ranges of ids overlap, so most files that may hold one of the runs do not.
+                    let ids = read_columns(tables, base, file, Some(&["run_id"]))?;
+                    if !holds_any(&ids, moved) {
                         continue;
                     }
+                    let old = read_file(tables, base, file)?;
+                    let kept = without(&old, |id| moved.contains(id)).map_err(StoreError::arrow(table))?;
                     change.remove.push(file.path.clone());
                     if kept.num_rows() > 0 {
                         let counts = match table {
@@ -149,13 +176,19 @@ pub async fn replace_runs(
             }
             for placed in rows {
                 let mut parts = vec![(placed.rows.clone(), placed.counts.clone())];
-                if !placed.open {
-                    parts.extend(rest.remove(&placed.month).unwrap_or_default());
+                // A few edited runs go back to those that they lay among; each file else keeps its own.
+                if !placed.open
+                    && placed.rows.num_rows() < SMALL_ROWS
+                    && let Some(file) = rest.get_mut(&placed.month).and_then(Vec::pop)
+                {
+                    parts.push(file);
                 }
                 change.add.push(write_parts(tables, table, placed.month, batch.n, placed.open, parts)?);
             }
-            for (month, parts) in rest {
-                change.add.push(write_parts(tables, table, month, batch.n, false, parts)?);
+            for (month, files) in rest {
+                for file in files {
+                    change.add.push(write_parts(tables, table, month, batch.n, false, vec![file])?);
+                }
             }
             Ok(change)
         })
@@ -240,16 +273,60 @@ fn conform(rows: &RecordBatch, schema: &arrow::datatypes::SchemaRef) -> Result<R
 
 /// All rows of a data file, with all its columns, hidden ones too.
 pub fn read_file(tables: &Tables, version: &TableVersion, file: &DataFile) -> Result<RecordBatch> {
+    read_columns(tables, version, file, None)
+}
+
+fn read_columns(
+    tables: &Tables,
+    version: &TableVersion,
+    file: &DataFile,
+    columns: Option<&[&str]>,
+) -> Result<RecordBatch> {
     let path = version.full_path(file);
-    decode_file(&path, tables.io.read(&path).map_err(StoreError::io(&path))?)
+    decode_columns(&path, tables.io.read(&path).map_err(StoreError::io(&path))?, columns)
 }
 
 /// All rows in the bytes of a Parquet file; `path` names it in errors.
 pub fn decode_file(path: &str, bytes: bytes::Bytes) -> Result<RecordBatch> {
+    let (schema, batches) = decode_batches(path, bytes, None)?;
+    let batches = batches.collect::<Result<Vec<_>>>()?;
+    concat_batches(&schema, &batches).map_err(StoreError::arrow(path))
+}
+
+/// The rows in the bytes of a Parquet file batch by batch, and their schema; with all columns or one.
+pub fn decode_batches(
+    path: &str,
+    bytes: bytes::Bytes,
+    column: Option<&str>,
+) -> Result<(arrow::datatypes::SchemaRef, impl Iterator<Item = Result<RecordBatch>> + use<>)> {
+    let path = path.to_string();
+    let mut builder = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes)
+        .map_err(StoreError::parquet(path.clone()))?;
+    if let Some(column) = column {
+        let mask = parquet::arrow::ProjectionMask::columns(builder.parquet_schema(), [column]);
+        builder = builder.with_projection(mask);
+    }
+    let reader = builder.with_batch_size(64 * 1024).build().map_err(StoreError::parquet(path.clone()))?;
+    let empty = RecordBatch::new_empty(arrow::array::RecordBatchReader::schema(&reader));
+    let schema = plain(&empty).map_err(StoreError::arrow(&path))?.schema();
+    let batches = reader.map(move |rows| {
+        let rows = rows.map_err(|e| StoreError::parquet(path.clone())(e.into()))?;
+        plain(&rows).map_err(StoreError::arrow(&path))
+    });
+    Ok((schema, batches))
+}
+
+/// Some columns of all rows in the bytes of a Parquet file.
+fn decode_columns(path: &str, bytes: bytes::Bytes, columns: Option<&[&str]>) -> Result<RecordBatch> {
     let read = || -> parquet::errors::Result<RecordBatch> {
-        let builder = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes)?;
-        let schema = Arc::clone(builder.schema());
-        let batches = builder.with_batch_size(64 * 1024).build()?.collect::<Result<Vec<_>, _>>()?;
+        let mut builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+        if let Some(columns) = columns {
+            let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+            builder = builder.with_projection(mask);
+        }
+        let reader = builder.with_batch_size(64 * 1024).build()?;
+        let schema = reader.schema();
+        let batches = reader.collect::<Result<Vec<_>, _>>()?;
         Ok(concat_batches(&schema, &batches)?)
     };
     let rows = read().map_err(StoreError::parquet(path))?;
@@ -271,6 +348,13 @@ fn plain(rows: &RecordBatch) -> Result<RecordBatch, arrow::error::ArrowError> {
         fields.push(Field::new(field.name(), target, true));
     }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+/// Whether one of these runs has a row.
+fn holds_any(rows: &RecordBatch, runs: &BTreeSet<RunId>) -> bool {
+    let ids = rows.column_by_name("run_id").expect("every table of runs has the column").as_string::<i32>();
+    let mut last = None;
+    ids.iter().flatten().filter(|id| last.replace(*id) != Some(*id)).any(|id| runs.contains(id))
 }
 
 /// Rows of other runs than those that `gone` names.

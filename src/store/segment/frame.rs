@@ -16,6 +16,8 @@ pub const FRAME_HEAD: usize = 11;
 const KIND: usize = 8;
 /// Kind of the header frame; records count from 1.
 const HEADER_KIND: u8 = 0;
+/// Kind of a record of metrics.
+pub const METRICS: u8 = 4;
 /// No frame is longer: a longer length is damage, not a reason to ask for memory.
 pub const MAX_PAYLOAD: usize = 1 << 30;
 
@@ -36,6 +38,22 @@ pub struct Header {
     pub pid: u32,
     /// When the segment was begun.
     pub started: Micros,
+}
+
+/// The header of the first segment of a writer, for the same purpose.
+pub fn header_for(writer: WriterId) -> Vec<u8> {
+    let (host, started) = (String::new(), Micros(0));
+    encode_header(&Header { format: FORMAT, writer, number: 0, first_sequence: 0, host, pid: 0, started })
+}
+
+/// Appends a frame that checks, whatever its payload: past the checksums, for those who look for inputs that break the
+/// reader.
+pub fn enclose(out: &mut Vec<u8>, kind: u8, bytes: &[u8]) {
+    let write = |mut out: Vec<u8>| {
+        out.extend_from_slice(bytes);
+        Ok(out)
+    };
+    frame(out, kind, write).expect("bytes are written as they are");
 }
 
 /// Appends one frame to `out`; `payload` writes the payload.
@@ -87,7 +105,7 @@ pub fn kind(record: &Record) -> u8 {
         Record::Start(_) => 1,
         Record::Attach { .. } => 2,
         Record::Params { .. } => 3,
-        Record::Metrics(_) => 4,
+        Record::Metrics(_) => METRICS,
         Record::Goal(_) => 5,
         Record::Tags { .. } => 6,
         Record::Notes { .. } => 7,

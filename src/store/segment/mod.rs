@@ -12,5 +12,6 @@ mod frame;
 mod reader;
 mod writer;
 
-pub use reader::{Damage, Scan, SegmentRecord, read_header, scan};
+pub use frame::{enclose, header_for};
+pub use reader::{Damage, RawRecord, Scan, SegmentRecord, read_header, scan, scan_raw};
 pub use writer::{Durability, SegmentWriter, WriteFailure, WriterOptions, host};

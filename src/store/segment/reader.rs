@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 
-use super::frame::{self, FORMAT, Header, NoFrame};
-use crate::model::{Micros, Record, Version};
+use serde::Deserialize;
+
+use super::frame::{self, FORMAT, Frame, Header, METRICS, NoFrame};
+use crate::model::{InvalidRunId, Micros, Record, Step, Version};
 use crate::store::io::Io;
 
 /// A record with its place in the order of writes.
@@ -14,6 +17,43 @@ pub struct SegmentRecord {
     pub version: Version,
     /// What was logged.
     pub record: Record,
+}
+
+/// A record as it lies in a segment, for whoever reads millions of points: their names are borrowed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RawRecord<'a> {
+    /// Values of metrics.
+    Metrics(RawPoints<'a>),
+    /// Anything else.
+    Other(Record),
+}
+
+/// [`crate::model::MetricPoints`] with borrowed names; the fields are the same in the same order.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct RawPoints<'a> {
+    /// The run; whether it can name one is for the reader to check.
+    pub run: &'a str,
+    /// Canonical JSON of what qualifies the series.
+    pub context: Option<&'a str>,
+    /// Where on the axis.
+    pub step: Step,
+    /// When.
+    pub time: Micros,
+    /// Metric to value.
+    #[serde(borrow)]
+    pub values: Vec<(&'a str, f64)>,
+}
+
+impl<'a> RawRecord<'a> {
+    fn decode(frame: &Frame<'a>) -> postcard::Result<(Micros, RawRecord<'a>)> {
+        if frame.kind == METRICS {
+            // What stands between the time and the points is the number of the variant of `Record`.
+            let (time, _, points) = postcard::from_bytes::<(Micros, u32, RawPoints<'a>)>(frame.payload)?;
+            return Ok((time, RawRecord::Metrics(points)));
+        }
+        let (time, record) = postcard::from_bytes(frame.payload)?;
+        Ok((time, RawRecord::Other(record)))
+    }
 }
 
 /// What ended a scan before the end of the file, other than a torn tail.
@@ -42,6 +82,8 @@ pub struct Scan {
     pub end: u64,
     /// Number of records that were read.
     pub records: u64,
+    /// Sequence of the record that would follow; 0 where there is no header.
+    pub next_sequence: u64,
     /// What stopped the scan; `None` at the end of the file or a torn tail.
     pub damage: Option<Damage>,
 }
@@ -67,9 +109,36 @@ fn decode_header(bytes: &[u8]) -> Result<(Header, u64), Damage> {
 ///
 /// `bytes` is the segment as a whole. Offsets in the answer are within the file.
 pub fn scan(bytes: &[u8], from: u64, mut each: impl FnMut(SegmentRecord)) -> Scan {
+    walk(bytes, from, |version, frame| {
+        let decoded = postcard::from_bytes::<(Micros, Record)>(frame.payload);
+        let (time, record) = decoded.map_err(|e| e.to_string())?;
+        each(SegmentRecord { version: Version { time, ..version }, record });
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+/// Like [`scan`], without a copy of the names in records of metrics; `each` also gets the size of the record in bytes. It
+/// may end the scan after a record; one that it refuses ends it as damage.
+pub fn scan_raw<'a>(
+    bytes: &'a [u8],
+    from: u64,
+    mut each: impl FnMut(Version, RawRecord<'a>, usize) -> Result<ControlFlow<()>, InvalidRunId>,
+) -> Scan {
+    walk(bytes, from, |version, frame| {
+        let (time, record) = RawRecord::decode(frame).map_err(|e| e.to_string())?;
+        each(Version { time, ..version }, record, frame.len).map_err(|e| e.to_string())
+    })
+}
+
+/// Finds the whole frames of a segment; the version that `each` gets lacks the time, which is in the payload.
+fn walk<'a>(
+    bytes: &'a [u8],
+    from: u64,
+    mut each: impl FnMut(Version, &Frame<'a>) -> Result<ControlFlow<()>, String>,
+) -> Scan {
     let (header, first) = match decode_header(bytes) {
         Ok(found) => found,
-        Err(damage) => return Scan { end: 0, records: 0, damage: Some(damage) },
+        Err(damage) => return Scan { end: 0, records: 0, next_sequence: 0, damage: Some(damage) },
     };
     let mut at = first;
     let mut index = 0;
@@ -90,19 +159,56 @@ pub fn scan(bytes: &[u8], from: u64, mut each: impl FnMut(SegmentRecord)) -> Sca
             }
         };
         // Records that a cut has absorbed are only counted: their sequence numbers belong to them.
+        let mut flow = ControlFlow::Continue(());
         if at >= from {
-            match postcard::from_bytes::<(Micros, Record)>(frame.payload) {
-                Ok((time, record)) => {
-                    let version = Version { time, writer: header.writer, sequence: header.first_sequence + index };
-                    each(SegmentRecord { version, record });
-                    records += 1;
-                }
+            let sequence = header.first_sequence + index;
+            match each(Version { time: Micros(0), writer: header.writer, sequence }, &frame) {
+                Ok(next) => flow = next,
                 Err(e) => break Some(format!("a record of kind {} cannot be read ({e})", frame.kind)),
             }
+            records += 1;
         }
         index += 1;
         at += frame.len as u64;
+        if flow.is_break() {
+            break None;
+        }
     };
     let damage = damage.map(|problem| Damage { offset: at, intact: index, problem, newer: false });
-    Scan { end: at, records, damage }
+    Scan { end: at, records, next_sequence: header.first_sequence + index, damage }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{MetricPoints, RunId};
+
+    #[test]
+    fn raw_records_are_the_records() {
+        let run = RunId::parse("r-1").unwrap();
+        let points = MetricPoints {
+            run: run.clone(),
+            context: Some(r#"{"fold":1}"#.into()),
+            step: Step::Between(0.5),
+            time: Micros(-7),
+            values: vec![("loss".into(), f64::INFINITY), ("ü".into(), -0.0)],
+        };
+        for record in [Record::Metrics(points), Record::Notes { run, notes: Some("n".into()) }] {
+            let mut bytes = Vec::new();
+            frame::encode_record(&mut bytes, Micros(42), &record);
+            let frame = frame::decode(&bytes).unwrap_or_else(|e| panic!("{e:?}"));
+            let (time, raw) = RawRecord::decode(&frame).unwrap();
+            let back = match raw {
+                RawRecord::Other(record) => record,
+                RawRecord::Metrics(raw) => Record::Metrics(MetricPoints {
+                    run: RunId::parse(raw.run).unwrap(),
+                    context: raw.context.map(str::to_string),
+                    step: raw.step,
+                    time: raw.time,
+                    values: raw.values.into_iter().map(|(key, value)| (key.to_string(), value)).collect(),
+                }),
+            };
+            assert_eq!((time, back), (Micros(42), record));
+        }
+    }
 }

@@ -120,6 +120,8 @@ struct State {
     buffer: Vec<u8>,
     failure: Option<WriteFailure>,
     failed_syncs: u64,
+    // The file has lost its name, and what it holds could not be logged again yet.
+    homeless: bool,
     sync_thread: bool,
     closed: bool,
 }
@@ -191,13 +193,8 @@ impl SegmentWriter {
     /// Waits until everything logged so far survives a power cut. Fails with what was dropped since the last report.
     pub fn flush(&self) -> Result<(), WriteFailure> {
         let shared = self.shared();
-        let mut state = shared.lock();
-        if let Err(e) = shared.heal(&mut state) {
-            shared.failed(&mut state, &e, 0);
-        }
-        if let Err(e) = shared.sync(state) {
-            let mut state = shared.lock();
-            shared.failed(&mut state, &e, 0);
+        if let Err(e) = shared.sync(shared.lock()) {
+            shared.failed(&mut shared.lock(), &e, 0);
         }
         match shared.lock().failure.take() {
             Some(failure) => Err(failure),
@@ -251,10 +248,14 @@ impl Shared {
     }
 
     fn append(&self, state: &mut State, record: &Record) -> io::Result<()> {
+        if state.homeless {
+            // A record would go where nobody reads it.
+            self.heal(state)?;
+        }
         if state.segment.as_ref().is_some_and(|s| s.len >= self.setup.options.segment_bytes)
             && let Err(e) = self.end_segment(state)
         {
-            // The record at hand goes to the next segment; those before it are where they are.
+            // The record at hand goes to the next segment, or to this one where that is not known to be whole.
             self.failed(state, &e, 0);
         }
         if state.segment.is_none() {
@@ -278,8 +279,9 @@ impl Shared {
         written
     }
 
-    /// Syncs the present segment and lets go of it.
+    /// Syncs the present segment and lets go of it; not before what was taken from it is logged again.
     fn end_segment(&self, state: &mut State) -> io::Result<()> {
+        self.heal(state)?;
         match state.segment.take().filter(|s| s.synced < s.len) {
             Some(segment) => segment.file.sync().inspect_err(|_| state.failed_syncs += 1),
             None => Ok(()),
@@ -325,17 +327,26 @@ impl Shared {
         if segment.file.is_linked()? {
             return Ok(());
         }
+        state.homeless = true;
+        if !self.setup.io.list("")?.iter().any(|entry| entry.name == layout::LIVE) {
+            // Somebody removed the whole store; it is not for a writer to make it again.
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the folder of the store is gone"));
+        }
         let writer = state.writer.expect("a segment has a writer");
         // Where nothing is known of it the answer is 0: the file was removed by hand, and all of it is logged again.
         let covered = (self.setup.absorbed)(writer, segment.number)?.unwrap_or(u64::MAX);
         let bytes = segment.file.read_from(0)?;
         let (_, first) = frame::decode_header(&bytes).map_err(io::Error::other)?;
         let from = covered.max(first as u64).min(segment.len) as usize;
-        self.begin_segment(state, &bytes[from..segment.len as usize])
+        self.begin_segment(state, &bytes[from..segment.len as usize])?;
+        state.homeless = false;
+        Ok(())
     }
 
     /// Syncs what was written; the lock is not held meanwhile.
-    fn sync(&self, state: MutexGuard<'_, State>) -> io::Result<()> {
+    fn sync(&self, mut state: MutexGuard<'_, State>) -> io::Result<()> {
+        // A file without a name survives nothing.
+        self.heal(&mut state)?;
         let Some(segment) = state.segment.clone().filter(|s| s.synced < s.len) else { return Ok(()) };
         drop(state);
         let result = segment.file.sync();
@@ -393,10 +404,7 @@ impl Shared {
     }
 
     fn tick(&self, beat: &mut Instant) {
-        let mut state = self.lock();
-        if let Err(e) = self.heal(&mut state) {
-            self.failed(&mut state, &e, 0);
-        }
+        let state = self.lock();
         if beat.elapsed() >= HEARTBEAT {
             *beat = Instant::now();
             if let Some(segment) = &state.segment {

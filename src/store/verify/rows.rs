@@ -1,153 +1,213 @@
-//! What the rows of tables say of each other.
+//! What the rows of tables say of each other, in memory that does not grow with them.
+//!
+//! Whether the statistics of series fit their points is a sum: each side adds its counts, times a random number that
+//! belongs to the series, to one of a few thousand buckets; where both sides are the same, all sums are. Only the series
+//! of buckets that differ are then looked at by name. Runs are compared by 128-bit hashes, a few million at a time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type};
 
-use super::files::Logged;
 use super::{VerifyReport, plural, some};
-use crate::schema::{ArtifactRow, MetricStatRow, Row, SchemaMismatch, Table, column};
+use crate::schema::{MetricStatRow, Row, SchemaMismatch, Table, column};
 use crate::store::cut::Cut;
+use crate::store::error::Result;
 use crate::store::layout;
 
 /// A series: run, key, context.
 type Series = (String, String, Option<String>);
 
-/// What was gathered from the data files.
-#[derive(Default)]
-pub struct Facts {
-    /// Whether some rows could not be read, so that what is missing proves nothing.
-    pub incomplete: bool,
-    /// Files that runs logged.
-    pub artifacts: BTreeSet<Logged>,
-    // Run to the file of its row.
-    runs: BTreeMap<String, String>,
-    twice: BTreeMap<String, String>,
-    // By table, the runs that have rows in it, each with one file.
-    used: BTreeMap<Table, BTreeMap<String, String>>,
-    // Points and NaN points of each series, counted and as the statistics say.
-    points: HashMap<Series, (i64, i64)>,
-    stats: HashMap<Series, (i64, i64)>,
+const BUCKETS: usize = 4096;
+/// Buckets whose series are looked at by name: a small part of all.
+const NAMED_BUCKETS: usize = 64;
+
+/// Points and NaN points of series, as table `metrics` has them less what table `metric_stats` says.
+pub struct SeriesSums {
+    place: RandomState,
+    nan: RandomState,
+    sums: Vec<u64>,
 }
 
-impl Facts {
-    /// Takes in the rows of a file.
-    pub fn add(&mut self, table: &Table, path: &str, rows: &RecordBatch) -> Result<(), SchemaMismatch> {
-        if !table.by_month() {
-            return Ok(());
-        }
-        let ids = column(rows, "run_id", &DataType::Utf8)?;
-        let ids = ids.as_string::<i32>();
-        if *table == Table::Runs {
-            for id in ids.iter().flatten() {
-                if self.runs.insert(id.to_string(), path.to_string()).is_some() {
-                    self.twice.insert(id.to_string(), path.to_string());
-                }
-            }
-            return Ok(());
-        }
-        let used = self.used.entry(table.clone()).or_default();
-        let mut last = None;
-        for id in ids.iter().flatten().filter(|id| last.replace(*id) != Some(*id)) {
-            if !used.contains_key(id) {
-                used.insert(id.to_string(), path.to_string());
-            }
-        }
-        match table {
-            Table::Metrics => self.add_points(rows)?,
-            Table::MetricStats => {
-                for r in MetricStatRow::from_batch(rows)? {
-                    self.stats.insert((r.run_id, r.key, r.context), (r.count, r.nan_count));
-                }
-            }
-            Table::Artifacts => {
-                let rows = ArtifactRow::from_batch(rows)?.into_iter();
-                self.artifacts.extend(rows.map(|r| Logged {
-                    uri: r.uri,
-                    size: r.size as u64,
-                    digest: r.digest,
-                    run: r.run_id,
-                    path: r.path,
-                }));
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn add_points(&mut self, rows: &RecordBatch) -> Result<(), SchemaMismatch> {
-        let text = |name| column(rows, name, &DataType::Utf8);
-        let (runs, keys, contexts) = (text("run_id")?, text("key")?, text("context")?);
-        let values = column(rows, "value", &DataType::Float64)?;
-        let (runs, keys, contexts) = (runs.as_string::<i32>(), keys.as_string::<i32>(), contexts.as_string::<i32>());
-        let values = values.as_primitive::<Float64Type>();
-        let mut at = 0;
-        while at < rows.num_rows() {
+/// Calls `each` with run, key, context, number of points and of NaN points of each stretch of rows of one series.
+fn stretches(
+    table: &Table,
+    rows: &RecordBatch,
+    mut each: impl FnMut(&str, &str, Option<&str>, i64, i64),
+) -> Result<(), SchemaMismatch> {
+    match table {
+        Table::Metrics => {
+            let text = |name| column(rows, name, &DataType::Utf8);
+            let (runs, keys, contexts) = (text("run_id")?, text("key")?, text("context")?);
+            let (runs, keys, contexts) =
+                (runs.as_string::<i32>(), keys.as_string::<i32>(), contexts.as_string::<i32>());
+            let values = column(rows, "value", &DataType::Float64)?;
+            let values = values.as_primitive::<Float64Type>();
             let context = |i: usize| contexts.is_valid(i).then(|| contexts.value(i));
-            let series = (runs.value(at), keys.value(at), context(at));
-            let (mut count, mut nan) = (0, 0);
-            while at < rows.num_rows() && (runs.value(at), keys.value(at), context(at)) == series {
-                count += 1;
-                nan += i64::from(values.value(at).is_nan());
-                at += 1;
+            let mut at = 0;
+            while at < rows.num_rows() {
+                let (run, key, of) = (runs.value(at), keys.value(at), context(at));
+                let (mut count, mut nan) = (0, 0);
+                while at < rows.num_rows() && (runs.value(at), keys.value(at), context(at)) == (run, key, of) {
+                    count += 1;
+                    nan += i64::from(values.value(at).is_nan());
+                    at += 1;
+                }
+                each(run, key, of, count, nan);
             }
-            let series = (series.0.to_string(), series.1.to_string(), series.2.map(str::to_string));
-            let entry = self.points.entry(series).or_default();
-            *entry = (entry.0 + count, entry.1 + nan);
         }
-        Ok(())
+        Table::MetricStats => {
+            for r in MetricStatRow::from_batch(rows)? {
+                each(&r.run_id, &r.key, r.context.as_deref(), r.count, r.nan_count);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+impl SeriesSums {
+    /// No point yet.
+    pub fn new() -> Self {
+        SeriesSums { place: RandomState::new(), nan: RandomState::new(), sums: vec![0; BUCKETS] }
     }
 
-    /// Says what does not fit together.
-    pub fn check(&self, cut: &Cut, report: &mut VerifyReport) {
-        for (run, path) in &self.twice {
-            report.find(path, format!("holds run '{run}' a second time"), format!("the row of run '{run}'"));
-        }
-        // Rows that could not be read were told of; what seems to be missing lies in them.
-        if self.incomplete {
-            return;
-        }
-        for (table, used) in &self.used {
-            let strangers: Vec<_> = used.iter().filter(|(run, _)| !self.runs.contains_key(*run)).collect();
-            if let Some((_, path)) = strangers.first() {
-                let runs = some(strangers.iter().map(|(run, _)| run.as_str()));
-                report.find(
-                    *path,
-                    format!("holds rows of runs that table runs lacks: {runs}"),
-                    format!("table {table}"),
-                );
-            }
-        }
-        self.check_stats(report);
-        let known = |run: &&str| self.runs.contains_key(*run);
-        let named = cut.open_runs.iter().map(|o| o.run.as_str()).chain(cut.hidden_runs.iter().map(String::as_str));
-        let missing: Vec<_> = named.filter(|run| !known(run)).collect();
-        if !missing.is_empty() {
-            let problem = format!("names runs that table runs lacks: {}", some(missing));
-            report.find(layout::cut(cut.n), problem, "which runs have not ended or are deleted");
-        }
+    fn bucket(&self, run: &str, key: &str, context: Option<&str>) -> (usize, u64) {
+        let hash = self.place.hash_one((run, key, context));
+        ((hash % BUCKETS as u64) as usize, hash)
     }
 
-    fn check_stats(&self, report: &mut VerifyReport) {
-        let mut wrong = Vec::new();
-        for (series, points) in &self.points {
-            if self.stats.get(series) != Some(points) {
-                wrong.push(series);
+    /// Takes in rows of one of the two tables.
+    pub fn add(&mut self, table: &Table, rows: &RecordBatch) -> Result<(), SchemaMismatch> {
+        let mut sums = std::mem::take(&mut self.sums);
+        let added = stretches(table, rows, |run, key, context, count, nan| {
+            let (bucket, hash) = self.bucket(run, key, context);
+            let nan_hash = self.nan.hash_one((run, key, context));
+            let sum = hash.wrapping_mul(count as u64).wrapping_add(nan_hash.wrapping_mul(nan as u64));
+            let there = &mut sums[bucket];
+            *there = if *table == Table::Metrics { there.wrapping_add(sum) } else { there.wrapping_sub(sum) };
+        });
+        self.sums = sums;
+        added
+    }
+
+    /// The buckets in which the tables differ; `None` when they fit.
+    pub fn different(&self) -> Option<DifferentSeries<'_>> {
+        let buckets: BTreeSet<usize> = (0..BUCKETS).filter(|&i| self.sums[i] != 0).collect();
+        let all = buckets.len() <= NAMED_BUCKETS;
+        let buckets: BTreeSet<usize> = buckets.into_iter().take(NAMED_BUCKETS).collect();
+        (!buckets.is_empty()).then(|| DifferentSeries { sums: self, buckets, all, counts: HashMap::new() })
+    }
+}
+
+/// The series of those buckets, by name.
+pub struct DifferentSeries<'a> {
+    sums: &'a SeriesSums,
+    buckets: BTreeSet<usize>,
+    /// Whether there are no more.
+    all: bool,
+    /// Points and NaN points in `metrics`, then in `metric_stats`.
+    counts: HashMap<Series, [(i64, i64); 2]>,
+}
+
+impl DifferentSeries<'_> {
+    /// Takes in rows of one of the two tables.
+    pub fn add(&mut self, table: &Table, rows: &RecordBatch) -> Result<(), SchemaMismatch> {
+        stretches(table, rows, |run, key, context, count, nan| {
+            if self.buckets.contains(&self.sums.bucket(run, key, context).0) {
+                let series = (run.to_string(), key.to_string(), context.map(str::to_string));
+                let side = &mut self.counts.entry(series).or_default()[usize::from(*table == Table::MetricStats)];
+                *side = (side.0 + count, side.1 + nan);
             }
-        }
-        wrong.extend(self.stats.keys().filter(|series| !self.points.contains_key(*series)));
+        })
+    }
+
+    /// Says which series differ.
+    pub fn report(self, report: &mut VerifyReport) {
+        let mut wrong: Vec<_> = self.counts.iter().filter(|(_, [points, stats])| points != stats).collect();
         wrong.sort();
-        if let Some((run, key, _)) = wrong.first() {
-            let count = |of: &HashMap<Series, (i64, i64)>| of.get(wrong[0]).map_or(0, |(n, _)| *n);
-            let (points, stats) = (count(&self.points), count(&self.stats));
-            let problem = format!(
-                "does not fit table metrics in {}; the first is '{key}' of run '{run}', with {} in one and {stats} in the \
-                 other",
-                plural(wrong.len() as u64, "series").replace("seriess", "series"),
-                plural(points as u64, "point"),
-            );
-            report.find(layout::table(&Table::MetricStats), problem, "statistics of series");
-        }
+        let Some(((run, key, _), [(points, _), (stats, _)])) = wrong.first() else { return };
+        let n = if wrong.len() == 1 { "one series".to_string() } else { format!("{} series", wrong.len()) };
+        let n = if self.all { n } else { format!("at least {n}") };
+        let points = plural(*points as u64, "point");
+        let problem = format!(
+            "does not fit table metrics in {n}; the first is '{key}' of run '{run}', with {points} in one and {stats} in \
+             the other"
+        );
+        report.find(layout::table(&Table::MetricStats), problem, "statistics of series");
     }
+}
+
+/// Hashes of run ids in memory at once: 64 MiB.
+const RUNS_AT_ONCE: u64 = 4 << 20;
+
+/// Calls with the path of a file and the run ids of some of its rows, for each file of a table.
+pub trait Ids {
+    /// Reads the run ids of a table.
+    async fn each(&self, table: &Table, seen: &mut dyn FnMut(&str, &str)) -> Result<()>;
+}
+
+/// Checks that each run has one row in `runs`, and that no other table, nor the cut, knows of others.
+///
+/// `complete` is false where some rows could not be read, so that what is missing proves nothing.
+pub async fn runs(
+    ids: &impl Ids,
+    count: u64,
+    tables: &[Table],
+    cut: &Cut,
+    complete: bool,
+    report: &mut VerifyReport,
+) -> Result<()> {
+    let parts = count / RUNS_AT_ONCE + 1;
+    let states = [RandomState::new(), RandomState::new()];
+    let hash = |id: &str| (u128::from(states[0].hash_one(id)) << 64) | u128::from(states[1].hash_one(id));
+    let mut strangers: BTreeMap<Table, (String, BTreeSet<String>)> = BTreeMap::new();
+    let mut unknown: BTreeSet<&str> = BTreeSet::new();
+    for part in 0..parts {
+        let mine = |hash: u128| hash % u128::from(parts) == u128::from(part);
+        let mut known: Vec<u128> = Vec::new();
+        ids.each(&Table::Runs, &mut |_, id| known.extend(Some(hash(id)).filter(|h| mine(*h)))).await?;
+        known.sort_unstable();
+        let twice: BTreeSet<u128> = known.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        if !twice.is_empty() {
+            let mut places: BTreeMap<String, String> = BTreeMap::new();
+            ids.each(&Table::Runs, &mut |path, id| {
+                if twice.contains(&hash(id)) {
+                    places.insert(id.to_string(), path.to_string());
+                }
+            })
+            .await?;
+            for (run, path) in places {
+                report.find(path, format!("holds run '{run}' a second time"), format!("the row of run '{run}'"));
+            }
+        }
+        if !complete {
+            continue;
+        }
+        let is_unknown = |id: &str| {
+            let hash = hash(id);
+            mine(hash) && known.binary_search(&hash).is_err()
+        };
+        for table in tables {
+            ids.each(table, &mut |path, id| {
+                if is_unknown(id) {
+                    let (_, runs) = strangers.entry(table.clone()).or_insert_with(|| (path.into(), BTreeSet::new()));
+                    runs.insert(id.to_string());
+                }
+            })
+            .await?;
+        }
+        let named = cut.open_runs.iter().map(|o| o.run.as_str()).chain(cut.hidden_runs.iter().map(String::as_str));
+        unknown.extend(named.filter(|id| is_unknown(id)));
+    }
+    for (table, (path, runs)) in strangers {
+        let runs = some(runs.iter().map(String::as_str));
+        report.find(path, format!("holds rows of runs that table runs lacks: {runs}"), format!("table {table}"));
+    }
+    if !unknown.is_empty() {
+        let problem = format!("names runs that table runs lacks: {}", some(unknown));
+        report.find(layout::cut(cut.n), problem, "which runs have not ended or are deleted");
+    }
+    Ok(())
 }

@@ -280,6 +280,19 @@ fn a_segment_that_was_taken_away_is_healed_without_loss_or_doubling() {
 }
 
 #[test]
+fn a_store_that_was_removed_is_not_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("s");
+    let writer = writer(&root);
+    log(&writer, 0..3);
+    std::fs::remove_dir_all(&root).unwrap();
+    writer.flush().unwrap_err();
+    assert!(!writer.log(&record(3), Durability::Buffered).unwrap(), "it would go nowhere");
+    drop(writer);
+    assert!(!root.exists());
+}
+
+#[test]
 fn a_full_segment_is_followed_by_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let options = WriterOptions { segment_bytes: 500, ..WriterOptions::default() };
@@ -314,4 +327,136 @@ fn everything_is_synced_soon_without_a_flush() {
         assert!(begun.elapsed() < Duration::from_secs(1), "a second is the promise");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// A segment of 64 KiB and a little more, with the offsets where its records begin, and its end.
+fn large_segment() -> (Vec<u8>, Vec<u64>) {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = writer(dir.path());
+    let (mut len, mut n) = (0, 0);
+    let mut starts = Vec::new();
+    while len < 64 * 1024 {
+        // Some longer than others, one longer than a page of zeros is.
+        let text = "x".repeat([0, 40, 130, 700, 5000][if n == 77 { 4 } else { n % 4 }]);
+        let record = Record::Notes { run: RunId::parse("r").unwrap(), notes: Some(format!("note {n} {text}")) };
+        assert!(writer.log(&record, Durability::Buffered).unwrap());
+        len = segments(dir.path())[0].len() as u64;
+        starts.push(len);
+        n += 1;
+    }
+    let bytes = segments(dir.path()).remove(0);
+    starts.insert(0, frame::decode_header(&bytes).unwrap().1 as u64);
+    (bytes, starts)
+}
+
+fn note(found: &SegmentRecord) -> usize {
+    let Record::Notes { notes: Some(text), .. } = &found.record else { panic!("only notes are logged here") };
+    text.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// Scans from the last record before `intact`, and checks that it and nothing after it is found.
+fn ends_at(bytes: &[u8], starts: &[u64], intact: usize, originals: &[SegmentRecord]) -> crate::store::segment::Scan {
+    let mut found = Vec::new();
+    let from = starts[intact.saturating_sub(1)];
+    let scan = scan(bytes, from, |record| found.push(record));
+    assert_eq!(scan.end, starts[intact]);
+    assert_eq!(found, originals[intact.saturating_sub(1)..intact]);
+    scan
+}
+
+#[test]
+fn a_large_segment_torn_at_any_byte_keeps_exactly_the_whole_records_before_it() {
+    let (bytes, starts) = large_segment();
+    let mut originals = Vec::new();
+    assert_eq!(scan(&bytes, 0, |record| originals.push(record)).damage, None);
+    assert!(originals.iter().map(note).eq(0..starts.len() - 1));
+    for len in starts[0]..=bytes.len() as u64 {
+        let intact = starts.iter().rposition(|start| *start <= len).unwrap();
+        let scan = ends_at(&bytes[..len as usize], &starts, intact, &originals);
+        assert_eq!(scan.damage, None, "cut at {len}");
+    }
+    for len in 0..starts[0] {
+        // Its header was durable before it got its name.
+        let damage = scan(&bytes[..len as usize], 0, |_| panic!("there is nothing to find")).damage.unwrap();
+        assert_eq!((damage.offset, damage.intact), (0, 0), "cut at {len}");
+    }
+}
+
+#[test]
+fn any_flipped_bit_of_a_large_segment_is_found_and_what_is_before_it_stays() {
+    let (mut bytes, starts) = large_segment();
+    let mut originals = Vec::new();
+    scan(&bytes, 0, |record| originals.push(record));
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            bytes[at] ^= 1 << bit;
+            if (at as u64) < starts[0] {
+                let damage = scan(&bytes, 0, |_| panic!("nothing of it can be trusted")).damage.unwrap();
+                assert_eq!((damage.offset, damage.intact), (0, 0), "bit {bit} of {at}");
+            } else {
+                let intact = starts.iter().rposition(|start| *start <= at as u64).unwrap();
+                let damage = ends_at(&bytes, &starts, intact, &originals).damage;
+                let damage = damage.unwrap_or_else(|| panic!("bit {bit} of {at}"));
+                assert_eq!((damage.offset, damage.intact), (starts[intact], intact as u64), "bit {bit} of {at}");
+            }
+            bytes[at] ^= 1 << bit;
+        }
+    }
+}
+
+#[test]
+fn eight_forked_children_log_at_once_a_hundred_times() {
+    const CHILDREN: usize = 8;
+    const ROUNDS: usize = 100;
+    const EACH: usize = 5;
+    let dir = tempfile::tempdir().unwrap();
+    let writer = writer(dir.path());
+    log(&writer, 0..1);
+    let (stop, busy) = (AtomicBool::new(false), AtomicU64::new(0));
+    let first = |round: usize, child: usize| 1 + (round * CHILDREN + child) * EACH;
+    std::thread::scope(|scope| {
+        // Keeps taking the lock, so that most forks happen while it is held.
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                log(&writer, [1_000_000]);
+                busy.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_micros(50));
+            }
+        });
+        for round in 0..ROUNDS {
+            let mut children = Vec::new();
+            for child in 0..CHILDREN {
+                // SAFETY: the child only logs, which takes no lock that a thread of the parent may hold, and then leaves.
+                let pid = unsafe { libc::fork() };
+                if pid == 0 {
+                    let logged = (0..EACH).all(|n| {
+                        let record = record(first(round, child) + n);
+                        writer.log(&record, Durability::Buffered).is_ok_and(|written| written)
+                    });
+                    unsafe { libc::_exit(i32::from(!logged)) };
+                }
+                assert!(pid > 0);
+                children.push(pid);
+            }
+            let begun = Instant::now();
+            for pid in children {
+                let mut status = 0;
+                while unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) } == 0 {
+                    if begun.elapsed() > Duration::from_secs(60) {
+                        unsafe { libc::kill(pid, libc::SIGKILL) };
+                        stop.store(true, Ordering::Relaxed);
+                        panic!("a child of round {round} hangs");
+                    }
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+                assert_eq!(status, 0, "a child of round {round}");
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let records = read_all(dir.path());
+    let mut found: Vec<_> = records.iter().map(number).filter(|n| *n < 1_000_000).collect();
+    found.sort_unstable();
+    assert_eq!(found, (0..1 + ROUNDS * CHILDREN * EACH).collect::<Vec<_>>());
+    assert_eq!((records.len() - found.len()) as u64, busy.load(Ordering::Relaxed));
 }

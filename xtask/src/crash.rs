@@ -1,0 +1,34 @@
+//! More of the crash tests than fits into every run of the tests.
+
+use crate::step::{Failed, Tasks};
+
+/// How many processes are killed unless somebody says.
+const ROUNDS: usize = 2000;
+
+/// Reads `--rounds N`.
+pub fn rounds(args: &[String]) -> Result<usize, String> {
+    let words: Vec<&str> = args.iter().flat_map(|arg| arg.split('=')).collect();
+    match words.as_slice() {
+        [] => Ok(ROUNDS),
+        ["--rounds", n] => n.parse().ok().filter(|n| *n > 0).ok_or(format!("'{n}' is not a number of rounds")),
+        _ => Err(format!("'{}' is not understood", args.join(" "))),
+    }
+}
+
+/// Runs the tests that look at this variable: it is the number of rounds of those that kill, and tells the others to leave
+/// nothing out.
+pub fn run(tasks: &Tasks, rounds: usize) -> Result<(), Failed> {
+    let rounds = [("RUNLAKE_CRASH_ROUNDS", &*rounds.to_string())];
+    let test = |step: &str, binary: &[&str], filter: &str| {
+        let mut cargo = vec!["test", "--package", "runlake"];
+        cargo.extend(binary);
+        cargo.extend(["--", "--nocapture", filter]);
+        tasks.cargo_with(step, &cargo, &rounds)
+    };
+    test("killed processes", &["--test", "it"], "killed::")?;
+    test("power cuts", &["--lib"], "store::tests::power")?;
+    test("failing calls", &["--lib"], "store::tests::failing")?;
+    test("model", &["--lib"], "store::tests::model")?;
+    println!("xtask crash: all steps passed");
+    Ok(())
+}
