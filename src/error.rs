@@ -1,5 +1,6 @@
 //! The error of the public API: which layer it came from, and one kind that front ends map to exit codes and statuses.
 
+use crate::import::foreign::ImportError;
 use crate::query::QueryError;
 use crate::store::StoreError;
 
@@ -13,6 +14,9 @@ pub enum Error {
     /// From a query.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// From a store of another tool.
+    #[error(transparent)]
+    Import(ImportError),
 }
 
 /// What a method of the public API gives.
@@ -48,6 +52,23 @@ impl Error {
         match self {
             Error::Store(e) => store_kind(e),
             Error::Query(e) => e.kind(),
+            Error::Import(e) => match e {
+                ImportError::NotRecognised { .. } => ErrorKind::InvalidInput,
+                ImportError::Io { .. } => ErrorKind::Io,
+                ImportError::Database { .. } => ErrorKind::Damaged,
+                ImportError::Store(e) => store_kind(e),
+                ImportError::Panicked { .. } => ErrorKind::Internal,
+            },
+        }
+    }
+}
+
+// What the store said is told as such, whichever way it came.
+impl From<ImportError> for Error {
+    fn from(e: ImportError) -> Error {
+        match e {
+            ImportError::Store(e) => Error::Store(e),
+            other => Error::Import(other),
         }
     }
 }

@@ -37,6 +37,7 @@ pub enum Command {
     Init(commands::init::InitArgs),
     Info(commands::info::InfoArgs),
     Log(commands::log::LogArgs),
+    Import(commands::import::ImportArgs),
     Sql(commands::sql::SqlArgs),
     Repl(commands::repl::ReplArgs),
     Runs(commands::runs::RunsArgs),

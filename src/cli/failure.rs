@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use runlake::import::foreign::ImportError;
 use runlake::{Error, ErrorKind, QueryError, StoreError};
 
 use super::output::say;
@@ -95,6 +96,7 @@ fn exit_of(e: &Error) -> Exit {
         }
         _ => match e.kind() {
             ErrorKind::NewerFormat => Exit::Usage,
+            _ if matches!(e, Error::Import(ImportError::NotRecognised { .. })) => Exit::Usage,
             _ => Exit::Failed,
         },
     }

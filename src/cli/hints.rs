@@ -1,5 +1,6 @@
 //! How to mend an error, in the words of the command line.
 
+use runlake::import::foreign::ImportError;
 use runlake::{Error, QueryError, StoreError};
 
 /// Hints for an error, a line each.
@@ -7,6 +8,9 @@ pub fn of(e: &Error) -> Vec<String> {
     match e {
         Error::Store(e) | Error::Query(QueryError::Store(e)) => of_store(e),
         Error::Query(e) => of_query(e),
+        Error::Import(ImportError::NotRecognised { .. }) => {
+            vec!["docs/import.md says what can be imported, and how it is recognised".to_string()]
+        }
         _ => Vec::new(),
     }
 }

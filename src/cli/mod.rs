@@ -9,6 +9,7 @@ mod docs;
 pub mod failure;
 pub mod feed;
 pub mod hints;
+pub mod mirror;
 pub mod output;
 pub mod place;
 pub mod progress;

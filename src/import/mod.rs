@@ -18,6 +18,7 @@
 //! ```
 
 mod big;
+pub mod foreign;
 mod line;
 mod message;
 mod reader;

@@ -28,6 +28,10 @@ pub enum ParamValue {
     List(String),
     /// An object, as JSON text.
     Dict(String),
+    /// A floating point number or a truth value in another spelling than ours, which stays: `1e-05`, `True`.
+    /// Made by [`ParamValue::from_spelling`] only.
+    #[doc(hidden)]
+    Spelt(String),
 }
 
 /// How a value counts when the type of `params.<key>` is chosen.
@@ -53,9 +57,60 @@ impl ParamValue {
             ParamValue::Bool(b) => b.to_string(),
             ParamValue::Int(i) => i.to_string(),
             ParamValue::Float(x) => float_text(*x),
-            ParamValue::Text(t) | ParamValue::Date(t) | ParamValue::List(t) | ParamValue::Dict(t) => t.clone(),
+            ParamValue::Text(t)
+            | ParamValue::Date(t)
+            | ParamValue::List(t)
+            | ParamValue::Dict(t)
+            | ParamValue::Spelt(t) => t.clone(),
             ParamValue::Time(t) => t.to_string(),
         })
+    }
+
+    /// Reads the value of a param from a store that keeps all of them as text: what is written like a number or a truth
+    /// value is one, and its spelling stays in `text()`.
+    ///
+    /// Text that only looks like a number to a lenient reader stays text: a leading zero or plus (`007`, `+1`), a number
+    /// too large for its type, a comma, an underscore. `None` and empty text stay as they are and count as no value.
+    pub fn from_spelling(text: &str) -> ParamValue {
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let first = digits.bytes().next().unwrap_or(b' ');
+        let led_by_zero = digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit();
+        let value = match text {
+            "true" | "True" | "TRUE" => ParamValue::Bool(true),
+            "false" | "False" | "FALSE" => ParamValue::Bool(false),
+            "nan" | "NaN" => ParamValue::Float(f64::NAN),
+            "inf" | "Infinity" => ParamValue::Float(f64::INFINITY),
+            "-inf" | "-Infinity" => ParamValue::Float(f64::NEG_INFINITY),
+            _ if led_by_zero || !(first.is_ascii_digit() || first == b'.') => return text.into(),
+            _ if digits.bytes().all(|b| b.is_ascii_digit()) => match text.parse::<i128>() {
+                Ok(int) => ParamValue::Int(int),
+                Err(_) => return text.into(),
+            },
+            _ => match text.parse::<f64>() {
+                Ok(x) if x.is_finite() => ParamValue::Float(x),
+                _ => return text.into(),
+            },
+        };
+        // `-0` is a whole number that loses its sign.
+        if value.text().as_deref() == Some(text) { value } else { ParamValue::Spelt(text.to_string()) }
+    }
+
+    /// The value without its spelling.
+    fn plain(&self) -> Option<ParamValue> {
+        let ParamValue::Spelt(text) = self else { return None };
+        Some(match text.to_ascii_lowercase().as_str() {
+            "true" => ParamValue::Bool(true),
+            "false" => ParamValue::Bool(false),
+            "nan" => ParamValue::Float(f64::NAN),
+            "inf" | "infinity" => ParamValue::Float(f64::INFINITY),
+            "-inf" | "-infinity" => ParamValue::Float(f64::NEG_INFINITY),
+            number => number.parse().map_or_else(|_| ParamValue::Text(text.clone()), ParamValue::Float),
+        })
+    }
+
+    /// Text that is the same for equal values, however they were spelt.
+    pub(crate) fn canonical_text(&self) -> Option<String> {
+        self.plain().as_ref().unwrap_or(self).text()
     }
 
     /// The name of the type, as in `params.type`.
@@ -70,6 +125,7 @@ impl ParamValue {
             ParamValue::Time(_) => "datetime",
             ParamValue::List(_) => "list",
             ParamValue::Dict(_) => "dict",
+            ParamValue::Spelt(_) => self.plain().map_or("text", |plain| plain.type_name()),
         }
     }
 
@@ -77,9 +133,9 @@ impl ParamValue {
     pub fn from_stored(type_name: &str, text: Option<&str>) -> ParamValue {
         let Some(text) = text else { return ParamValue::Null };
         let parsed = match type_name {
-            "bool" => text.parse().ok().map(ParamValue::Bool),
+            // In whatever spelling: ours reads back as the same value.
+            "bool" | "float" => Some(ParamValue::from_spelling(text)),
             "int" => text.parse().ok().map(ParamValue::Int),
-            "float" => parse_float(text).map(ParamValue::Float),
             "date" => Some(ParamValue::Date(text.to_string())),
             "datetime" => Micros::parse(text).ok().map(ParamValue::Time),
             "list" => Some(ParamValue::List(text.to_string())),
@@ -94,6 +150,7 @@ impl ParamValue {
         match self {
             ParamValue::Int(i) => Some(*i as f64),
             ParamValue::Float(x) if !x.is_nan() => Some(*x),
+            ParamValue::Spelt(_) => self.plain()?.number(),
             _ => None,
         }
     }
@@ -107,6 +164,7 @@ impl ParamValue {
             ParamValue::Int(_) | ParamValue::Float(_) => NumberClass::Float,
             ParamValue::Text(t) if matches!(t.as_str(), "" | "None" | "null") => NumberClass::Empty,
             ParamValue::Text(t) if matches!(t.as_str(), "true" | "false") => NumberClass::Bool,
+            ParamValue::Spelt(_) => self.plain().map_or(NumberClass::Text, |plain| plain.class()),
             _ => NumberClass::Text,
         }
     }
@@ -129,15 +187,6 @@ fn float_text(x: f64) -> String {
     } else {
         // Debug writes the shortest text that reads back, with `.0` or an exponent.
         format!("{x:?}")
-    }
-}
-
-fn parse_float(text: &str) -> Option<f64> {
-    match text {
-        "NaN" => Some(f64::NAN),
-        "Infinity" => Some(f64::INFINITY),
-        "-Infinity" => Some(f64::NEG_INFINITY),
-        _ => text.parse().ok(),
     }
 }
 
@@ -203,6 +252,43 @@ mod tests {
         }
         assert_eq!(ParamValue::from(1.0).text().unwrap(), "1.0");
         assert_ne!(ParamValue::from(1.0), ParamValue::from(1));
+    }
+
+    #[test]
+    fn a_spelling_stays_and_counts_as_its_value() {
+        let (float, bool, int) = (NumberClass::Float, NumberClass::Bool, NumberClass::Int);
+        for (text, class, number) in [
+            ("1e-05", float, Some(1e-5)),
+            ("0.10", float, Some(0.1)),
+            ("-1.5E3", float, Some(-1500.0)),
+            (".5", float, Some(0.5)),
+            ("5.", float, Some(5.0)),
+            ("-0", float, Some(-0.0)),
+            ("nan", float, None),
+            ("-inf", float, Some(f64::NEG_INFINITY)),
+            ("1.0", float, Some(1.0)),
+            ("-12", int, Some(-12.0)),
+            ("0", int, Some(0.0)),
+            ("99999999999999999999", float, Some(1e20)),
+            ("True", bool, None),
+            ("false", bool, None),
+        ] {
+            let value = ParamValue::from_spelling(text);
+            assert_eq!((value.class(), value.number()), (class, number), "{text}");
+            assert_eq!(value.text().as_deref(), Some(text));
+            assert_eq!(ParamValue::from_stored(value.type_name(), Some(text)), value, "{text}");
+            let again: ParamValue = postcard::from_bytes(&postcard::to_allocvec(&value).unwrap()).unwrap();
+            assert_eq!(again, value);
+        }
+        for text in
+            ["007", "-01.5", "+1", "1,5", "1_000", "12e5678", "0x10", "1e", "-", ".", "infinity war", "1 ", "e5"]
+        {
+            assert!(matches!(ParamValue::from_spelling(text), ParamValue::Text(_)), "{text}");
+        }
+        for text in ["", "None", "null"] {
+            assert_eq!(ParamValue::from_spelling(text).class(), NumberClass::Empty);
+        }
+        assert_eq!(ParamValue::from_spelling("1e-05").canonical_text(), ParamValue::from(1e-5).text());
     }
 
     #[test]

@@ -371,6 +371,11 @@ impl RunState {
         self.ended().map_or(Status::Running, |end| end.status)
     }
 
+    /// Whether somebody else's store said that it is running: nobody here knows of its writer, so its silence says nothing.
+    pub fn is_running_elsewhere(&self) -> bool {
+        self.ended().is_some_and(|end| end.status == Status::Running)
+    }
+
     /// When it ended.
     pub fn end_time(&self) -> Option<Micros> {
         self.ended().filter(|end| end.status.is_final()).map(|end| end.end_time)

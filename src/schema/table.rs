@@ -473,7 +473,7 @@ fn config_digest(state: &RunState, context: &RunContext<'_>, feature_set: Option
     for (key, value) in state.params().filter(|(key, _)| !(context.is_repeat_key)(key)) {
         part(key);
         part(value.type_name());
-        part(&value.text().unwrap_or_default());
+        part(&value.canonical_text().unwrap_or_default());
     }
     part(feature_set.unwrap_or_default());
     hash.finalize().to_hex()[..16].to_string()

@@ -96,7 +96,7 @@ impl Read for Digesting<'_> {
     }
 }
 
-fn mime(path: &str) -> Option<&'static str> {
+pub(super) fn mime(path: &str) -> Option<&'static str> {
     let extension = path.rsplit('/').next()?.rsplit_once('.')?.1.to_ascii_lowercase();
     Some(match extension.as_str() {
         "csv" => "text/csv",

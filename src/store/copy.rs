@@ -1,23 +1,22 @@
 //! Copying runs into another store, through its write path, so that a copy is as safe as a log and may be repeated.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::Hash;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow::row::{RowConverter, SortField};
 
 use super::error::{Result, StoreError};
 use super::merge::{self, Merged};
+use super::missing::{self, Differences, Multiset, point_key, series_key, subtract};
 use super::snapshot::Snapshot;
 use super::{Durability, Store, artifact, frame, layout, shown};
 use crate::model::{
     ArtifactEntry, ExperimentEdit, ExperimentState, MetricPoints, Micros, Record, RunId, RunStart, RunState,
     SeriesKind, SeriesPoint, Status, Step, TableRows,
 };
-use crate::schema::{MetricRow, SeriesRow, Table, shown_tags};
+use crate::schema::{MetricRow, SeriesRow, Table};
 
 /// What a copy added to its target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -207,67 +206,19 @@ impl Copy<'_> {
     }
 
     fn missing_records(&self, run: &RunId) -> Vec<Record> {
-        let merged = &self.merged.runs[run];
-        let state = &merged.state;
-        let known = self.known(run);
+        let state = &self.merged.runs[run].state;
         let empty = RunState::new(run.clone());
-        let old = known.unwrap_or(&empty);
+        let old = self.known(run).unwrap_or(&empty);
         let mut records = Vec::new();
-        let id = || run.clone();
-
         let taken_up_again = state.status() == Status::Running && old.status() != Status::Running;
-        if old.start().is_none() || taken_up_again {
+        let starts = old.start().is_none() || taken_up_again;
+        if starts {
             records.push(Record::Start(self.start(run)));
-        } else {
-            if old.name().is_none() && state.name().is_some() {
-                records.push(Record::Name { run: id(), name: state.name().map(str::to_string) });
-            }
-            if old.notes().is_none() && state.notes().is_some() {
-                records.push(Record::Notes { run: id(), notes: state.notes().map(str::to_string) });
-            }
         }
         if old.is_deleted() {
-            records.push(Record::Restore { run: id() });
+            records.push(Record::Restore { run: run.clone() });
         }
-        let params = state.params().filter(|(key, _)| old.param(key).is_none());
-        let params: Vec<_> = params.map(|(key, value)| (key.to_string(), value.clone())).collect();
-        if !params.is_empty() {
-            records.push(Record::Params { run: id(), values: params });
-        }
-        let set = missing(shown_tags(state), shown_tags(old));
-        if !set.is_empty() {
-            records.push(Record::Tags { run: id(), set, remove: Vec::new() });
-        }
-        let comments = |s: &RunState| s.comments().map(|(id, c)| (id.to_string(), c.clone())).collect::<Vec<_>>();
-        for (comment_id, comment) in missing(comments(state), comments(old)) {
-            records.push(Record::Comment { run: id(), id: comment_id, comment });
-        }
-        let features = |s: &RunState| s.features().map(|f| (f.feature.clone(), f.clone())).collect::<Vec<_>>();
-        let features: Vec<_> = missing(features(state), features(old)).into_iter().map(|(_, f)| f).collect();
-        if !features.is_empty() {
-            records.push(Record::Features { run: id(), features });
-        }
-        let data =
-            |s: &RunState| s.data().map(|d| ((d.role.clone(), d.dataset.clone()), d.clone())).collect::<Vec<_>>();
-        for (_, data) in missing(data(state), data(old)) {
-            records.push(Record::Data { run: id(), data });
-        }
-        let pairs = |values: &mut dyn Iterator<Item = (&str, &str)>| {
-            values.map(|(key, value)| (key.to_string(), value.to_string())).collect::<Vec<_>>()
-        };
-        let packages = missing(pairs(&mut state.packages()), pairs(&mut old.packages()));
-        if !packages.is_empty() {
-            records.push(Record::Packages { run: id(), values: packages });
-        }
-        let facts = missing(pairs(&mut state.environment()), pairs(&mut old.environment()));
-        if !facts.is_empty() {
-            records.push(Record::Environment { run: id(), values: facts });
-        }
-        let links =
-            |s: &RunState| s.links().map(|l| ((l.target.clone(), l.kind.clone()), l.clone())).collect::<Vec<_>>();
-        for (_, link) in missing(links(state), links(old)) {
-            records.push(Record::Link { run: id(), link });
-        }
+        records.extend(missing::records(state, old, starts, Differences::StayAsTheyAre));
         records
     }
 
@@ -347,15 +298,12 @@ impl Copy<'_> {
     }
 
     async fn series(&mut self, group: &BTreeSet<RunId>) -> Result<()> {
-        let key = |r: &SeriesRow| {
-            (r.run_id.clone(), r.key.clone(), r.step, r.x.map(f64::to_bits), r.time, r.kind.clone(), r.payload.clone())
-        };
         let mut known = Multiset::default();
         for row in shown::rows::<SeriesRow>(&self.there, &Table::Series, Some(group)).await? {
-            known.add(key(&row));
+            known.add(series_key(&row));
         }
         for row in shown::rows::<SeriesRow>(&self.source, &Table::Series, Some(group)).await? {
-            if known.take(&key(&row)) {
+            if known.take(&series_key(&row)) {
                 continue;
             }
             let kind = match row.kind.as_str() {
@@ -425,48 +373,8 @@ fn facts(state: &ExperimentState) -> Option<ExperimentEdit> {
     })
 }
 
-/// Entries of `new` under keys that `old` lacks: what the target says otherwise is its own edit.
-fn missing<K: Ord, V>(new: impl IntoIterator<Item = (K, V)>, old: impl IntoIterator<Item = (K, V)>) -> Vec<(K, V)> {
-    let old: BTreeSet<K> = old.into_iter().map(|(key, _)| key).collect();
-    new.into_iter().filter(|(key, _)| !old.contains(key)).collect()
-}
-
-type PointKey = (String, String, Option<String>, Option<i64>, Option<u64>, Micros, u64);
-
-fn point_key(r: &MetricRow) -> PointKey {
-    let (x, value) = (r.x.map(f64::to_bits), r.value.to_bits());
-    (r.run_id.clone(), r.key.clone(), r.context.clone(), r.step, x, r.time, value)
-}
-
-/// Things that may be there several times.
-struct Multiset<T>(HashMap<T, u64>);
-
-// Derived `Default` would ask it of the things.
-impl<T> Default for Multiset<T> {
-    fn default() -> Self {
-        Multiset(HashMap::new())
-    }
-}
-
-impl<T: Eq + Hash> Multiset<T> {
-    fn add(&mut self, thing: T) {
-        *self.0.entry(thing).or_default() += 1;
-    }
-
-    /// Takes one away; `false` when there is none left.
-    fn take(&mut self, thing: &T) -> bool {
-        match self.0.get_mut(thing) {
-            Some(n) if *n > 0 => {
-                *n -= 1;
-                true
-            }
-            _ => false,
-        }
-    }
-}
-
 /// The logged columns of a frame, over all runs.
-async fn frame_columns(snapshot: &Snapshot, table: &Table) -> Result<Option<SchemaRef>> {
+pub(super) async fn frame_columns(snapshot: &Snapshot, table: &Table) -> Result<Option<SchemaRef>> {
     let mut columns = snapshot.table(table).await?.map(|version| Arc::clone(&version.columns));
     for rows in snapshot.overlay().await?.batches.get(table).into_iter().flatten() {
         columns = Some(match columns {
@@ -481,7 +389,7 @@ async fn frame_columns(snapshot: &Snapshot, table: &Table) -> Result<Option<Sche
     Ok(columns.map(logged))
 }
 
-async fn read_frame(
+pub(super) async fn read_frame(
     snapshot: &Snapshot,
     table: &Table,
     columns: &SchemaRef,
@@ -489,21 +397,4 @@ async fn read_frame(
 ) -> Result<RecordBatch> {
     let found = shown::batches(snapshot, table, columns, Some(runs)).await?;
     concat_batches(columns, &found).map_err(StoreError::arrow(table))
-}
-
-/// The rows of `mine` that `others` does not have as often; compared with the columns of both.
-fn subtract(
-    mine: &RecordBatch,
-    others: &RecordBatch,
-    columns: &SchemaRef,
-) -> std::result::Result<RecordBatch, arrow::error::ArrowError> {
-    let fields = columns.fields().iter().map(|f| SortField::new(f.data_type().clone())).collect();
-    let converter = RowConverter::new(fields)?;
-    let mut known = Multiset::default();
-    for row in converter.convert_columns(frame::conform(others, columns)?.columns())?.iter() {
-        known.add(row.as_ref().to_vec());
-    }
-    let rows = converter.convert_columns(frame::conform(mine, columns)?.columns())?;
-    let new: BooleanArray = rows.iter().map(|row| Some(!known.take(&row.as_ref().to_vec()))).collect();
-    filter_record_batch(mine, &new)
 }

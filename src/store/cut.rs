@@ -39,7 +39,7 @@ pub struct OpenRun {
     pub month: Month,
     /// The status that its sealed row shows.
     pub status: Status,
-    /// Who wrote to it.
+    /// Who wrote to it, and by being alive or not decides its status; empty where nobody does.
     pub writers: Vec<String>,
 }
 

@@ -78,6 +78,7 @@ pub async fn merge_states(
         let experiment = started.get(&run).cloned().unwrap_or_else(|| resolve_experiment(&experiments, NAMELESS));
         state.file_under(experiment);
         let status = match state.status() {
+            Status::Running if state.is_running_elsewhere() => Status::Running,
             Status::Running if !state.writers().any(|w| alive.contains(&w.to_string())) => Status::Crashed,
             status => status,
         };

@@ -9,12 +9,14 @@ mod error;
 pub(crate) mod frame;
 
 mod info;
+mod intake;
 pub mod io;
 mod known;
 pub(crate) mod layout;
 mod lease;
 pub(crate) mod live;
 pub(crate) mod merge;
+mod missing;
 mod object;
 pub mod ops;
 mod parallel;
@@ -47,6 +49,9 @@ pub(crate) use artifact::check_artifact_path;
 pub use copy::CopyReport;
 pub use error::{Result, StoreError};
 pub use info::{LiveInfo, StoreInfo, TableInfo};
+pub use intake::{
+    Counts, Files, ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun, Intake, IntakeOptions, Kind,
+};
 pub use run::{Metrics, Run, RunOptions};
 pub(crate) use run::{check_experiment, check_key, check_table, shown as shown_param};
 pub use segment::{Durability, WriteFailure, WriterOptions};

@@ -340,12 +340,8 @@ pub(super) fn is_beyond(io: &dyn Io, cut: &Cut) -> Result<bool> {
 /// The status to show of a sealed run that has not ended.
 fn shown_status(open: &OpenRun, alive: &BTreeSet<String>) -> Status {
     match open.status {
-        Status::Running | Status::Crashed => {
-            if open.writers.iter().any(|w| alive.contains(w)) {
-                Status::Running
-            } else {
-                Status::Crashed
-            }
+        Status::Running | Status::Crashed if !open.writers.is_empty() => {
+            if open.writers.iter().any(|w| alive.contains(w)) { Status::Running } else { Status::Crashed }
         }
         other => other,
     }

@@ -7,6 +7,7 @@ mod deletes;
 mod disk_full;
 mod docs;
 mod hostile;
+mod imports;
 mod killed;
 mod log_and_ask;
 mod phases;

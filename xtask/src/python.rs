@@ -1,4 +1,4 @@
-//! Steps in Python: other engines read what runlake wrote, and peers do the same work beside it. Their packages go into
+//! Steps in Python: other engines read what runlake wrote, runlake reads what other tools wrote, and peers do the same work beside it. Their packages go into
 //! environments of their own.
 
 use std::env;
@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use crate::step::{Failed, Tasks};
 
 const ENGINES: &str = "other engines";
+const IMPORT: &str = "other tools";
 const SCALE: &str = "scale";
 
 /// Packages that belong together.
@@ -27,6 +28,12 @@ const READERS: Packages = Packages {
     check: "import deltalake, duckdb, pyarrow",
 };
 
+const TOOLS: Packages = Packages {
+    requirements: "tests/import/requirements.txt",
+    folder: "tools",
+    check: "import mlflow.tracking, pyarrow, sqlalchemy",
+};
+
 const PEERS: Packages =
     Packages { requirements: "benches/peers/requirements.txt", folder: "peers", check: "import duckdb, mlflow" };
 
@@ -37,6 +44,21 @@ pub fn engines(tasks: &Tasks) -> Result<(), Failed> {
         return tasks.cannot_run(ENGINES, "there is no runlake binary in the target folder");
     };
     tasks.run(ENGINES, Command::new(python).arg("tests/engines/compare.py").arg("--runlake").arg(binary))
+}
+
+/// Imports what other tools wrote, and compares with what their own clients read.
+pub fn import(tasks: &Tasks) -> Result<(), Failed> {
+    let Some(python) = environment(tasks, IMPORT, &TOOLS)? else { return Ok(()) };
+    let Some(binary) = binary(tasks) else {
+        return tasks.cannot_run(IMPORT, "there is no runlake binary in the target folder");
+    };
+    let data = match env::var_os("RUNLAKE_BENCH_DATA") {
+        Some(folder) => PathBuf::from(folder),
+        None => tasks.root().join("../shared/data"),
+    };
+    let mut command = Command::new(python);
+    command.arg("tests/import/compare_mlflow.py").arg("--runlake").arg(binary).arg("--data").arg(data);
+    tasks.run(IMPORT, &mut command)
 }
 
 /// Loads large real data and compares counts, extremes and a ranking with an independent reader.

@@ -12,7 +12,7 @@ use runlake::{Micros, Session, SessionOptions, within};
 use crate::cli::answer::{Answer, Engine, Stopped};
 use crate::cli::aside::Aside;
 use crate::cli::statements::{Statement, split};
-use crate::cli::{Exit, Failure, Outcome, Place, terminal, values};
+use crate::cli::{Exit, Failure, Outcome, Place, mirror, terminal, values};
 
 /// Answers SQL
 #[derive(Debug, Default, clap::Args)]
@@ -23,6 +23,7 @@ Examples:
   runlake sql -c 'SELECT name, params.lr, metrics.auc FROM runs ORDER BY metrics.auc DESC LIMIT 10'
   runlake sql -c 'SELECT * FROM runs WHERE experiment = $e' --param e=churn --format json
   runlake sql -f report.sql --out report.md
+  runlake sql --from ./mlruns -c 'SELECT experiment, count(*) FROM runs GROUP BY 1'
   echo 'DESCRIBE runs' | runlake sql")]
 pub struct SqlArgs {
     /// Statements to answer; may be given several times
@@ -42,6 +43,9 @@ pub struct SqlArgs {
     /// A value for $NAME in the statements: a number, true, false, null, else text ('1' is text)
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = values::param)]
     pub params: Vec<(String, ScalarValue)>,
+    /// Queries the store of another tool in place, as `runlake import` reads it: an mlruns folder, an MLflow database
+    #[arg(long, value_name = "PATH", conflicts_with = "as_of")]
+    pub from: Option<String>,
     /// Reads the sealed state of that time: 2026-11-23 or 2026-11-23T09:30:00Z
     #[arg(long, value_name = "TIME", value_parser = Micros::parse)]
     pub as_of: Option<Micros>,
@@ -80,7 +84,11 @@ async fn answer_all(place: &Place, args: &SqlArgs, texts: &[String]) -> Outcome 
 
     let options = SessionOptions { as_of: args.as_of, ..SessionOptions::default() };
     let options = SessionOptions { memory_bytes: args.memory.or(options.memory_bytes), ..options };
-    let session = Arc::new(place.open()?.session_with(options).await?);
+    let store = match &args.from {
+        Some(foreign) => mirror::open(foreign).await?,
+        None => place.open()?,
+    };
+    let session = Arc::new(store.session_with(options).await?);
     for warning in session.warnings() {
         eprintln!("warning: {}", escape(&warning));
     }

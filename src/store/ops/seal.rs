@@ -383,6 +383,10 @@ fn finish_cut(next: &mut Cut, merged: &Merged, batch: &Batch) {
             open.remove(id.as_str());
         } else {
             let status: Status = run.status;
+            let writers = match run.state.is_running_elsewhere() {
+                true => Vec::new(),
+                false => run.state.writers().map(|w| w.to_string()).collect(),
+            };
             open.insert(
                 id.to_string(),
                 OpenRun {
@@ -390,7 +394,7 @@ fn finish_cut(next: &mut Cut, merged: &Merged, batch: &Batch) {
                     experiment_id: run.experiment_id().to_string(),
                     month: run.state.month(),
                     status,
-                    writers: run.state.writers().map(|w| w.to_string()).collect(),
+                    writers,
                 },
             );
         }

@@ -1,0 +1,558 @@
+//! MLflow in SQLite, of 1.x, 2.x and 3.x: tables and columns that an older one lacks read as empty.
+//!
+//! Runs are read in groups, each in a short transaction of its own: whoever trains meanwhile waits for milliseconds at
+//! most.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, Row, params_from_iter};
+
+use super::super::sqlite::{self, Cells, Schema};
+use super::super::tree;
+use super::super::{Holdings, ImportError, Out, Source, SourceKind};
+use super::run::{Input, ModelUse, RawRun, experiment, local_folder, millis, run_of_model};
+use super::tables::{Model, ModelPoint, model_status};
+use crate::model::{Micros, Status, Step};
+use crate::store::ForeignPoint;
+
+/// Runs that are read at once.
+const GROUP: usize = 256;
+/// What stands for an infinity.
+const INFINITY: f64 = 1.797_693_134_862_315_7e308;
+
+/// Tables that hold no part of runs, with what they hold.
+const NO_RUNS: [(&str, &str); 9] = [
+    ("registered_models", "registered models"),
+    ("model_versions", "versions of registered models"),
+    ("trace_info", "traces"),
+    ("spans", "spans of traces"),
+    ("assessments", "assessments of traces"),
+    ("evaluation_datasets", "data sets of evaluations"),
+    ("scorers", "scorers"),
+    ("webhooks", "webhooks"),
+    ("jobs", "jobs"),
+];
+
+/// A database of MLflow.
+#[derive(Debug)]
+pub struct Database {
+    path: PathBuf,
+}
+
+type Result<T, E = rusqlite::Error> = std::result::Result<T, E>;
+
+impl Database {
+    /// The database at a path, if it is one of MLflow.
+    pub fn recognise(path: &Path) -> Result<Option<Database>, ImportError> {
+        if !sqlite::is_database(path).map_err(ImportError::io(path))? {
+            return Ok(None);
+        }
+        let database = Database { path: path.to_path_buf() };
+        let schema = sqlite::open(path).and_then(|db| Schema::read(&db)).map_err(ImportError::database(path))?;
+        let is_ours = schema.has("runs", "run_uuid") && schema.has("experiments", "experiment_id");
+        Ok(is_ours.then_some(database))
+    }
+}
+
+impl Source for Database {
+    fn kind(&self) -> SourceKind {
+        SourceKind::MlflowDatabase
+    }
+
+    fn place(&self) -> &Path {
+        &self.path
+    }
+
+    fn holdings(&self) -> Result<Holdings, ImportError> {
+        let count =
+            |db: &Connection, table: &str| db.query_row(&format!("SELECT count(*) FROM {table}"), [], |r| r.get(0));
+        let holdings = sqlite::open(&self.path).and_then(|db| {
+            let (experiments, runs): (i64, i64) = (count(&db, "experiments")?, count(&db, "runs")?);
+            Ok(Holdings { experiments: experiments as u64, runs: runs as u64 })
+        });
+        holdings.map_err(ImportError::database(&self.path))
+    }
+
+    fn fingerprint(&self) -> Result<String, ImportError> {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        let log = Path::new(&log);
+        // Reading alone may leave an empty one.
+        let has_log = std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0);
+        tree::fingerprint([self.path.as_path()].into_iter().chain(has_log.then_some(log)))
+    }
+
+    fn walk(&self, out: &mut Out<'_>) -> Result<(), ImportError> {
+        let mut walk = || -> Result<()> {
+            let db = sqlite::open(&self.path)?;
+            let schema = Schema::read(&db)?;
+            Reader { db: &db, schema: &schema, folder: self.path.parent().unwrap_or(Path::new("")) }.all(out)
+        };
+        walk().map_err(ImportError::database(&self.path))
+    }
+}
+
+/// The value that stands for this one: MLflow keeps infinities as the greatest double, and NaN beside the value.
+fn value(value: f64, is_nan: bool) -> f64 {
+    match value {
+        _ if is_nan => f64::NAN,
+        v if v >= INFINITY => f64::INFINITY,
+        v if v <= -INFINITY => f64::NEG_INFINITY,
+        v => v,
+    }
+}
+
+struct Reader<'a> {
+    db: &'a Connection,
+    schema: &'a Schema,
+    folder: &'a Path,
+}
+
+/// An experiment as its runs need it.
+struct Experiment {
+    name: String,
+}
+
+impl Reader<'_> {
+    fn all(&self, out: &mut Out<'_>) -> Result<()> {
+        for (table, what) in NO_RUNS {
+            if self.schema.has_table(table) {
+                let n: i64 = self.db.query_row(&format!("SELECT count(*) FROM \"{table}\""), [], |row| row.get(0))?;
+                if n > 0 {
+                    out.leave(format!("table {table}"), format!("{what} ({n}) are no part of runs"));
+                }
+            }
+        }
+        let experiments = self.experiments(out)?;
+        let mut remote = 0_u64;
+        let mut last = String::new();
+        loop {
+            // Each group sees one state of the database, and gives the lock back.
+            let group = self.db.unchecked_transaction()?;
+            let mut runs = self.runs(&last, &experiments, out)?;
+            let Some(newest) = runs.keys().next_back().cloned() else { break };
+            last = newest;
+            self.fill(&mut runs, out)?;
+            drop(group);
+            for (_, mut raw) in runs {
+                remote += u64::from(!self.artifacts(&mut raw, out));
+                let run = raw.into_run(out);
+                out.run(run);
+                if out.is_stopped() {
+                    return Ok(());
+                }
+            }
+        }
+        if remote > 0 {
+            let reason = format!("the artifacts of {remote} runs lie elsewhere than beside the database: not copied");
+            out.leave("artifacts", format!("{reason}; environment['mlflow.artifact_uri'] says where"));
+        }
+        self.models_without_run(&experiments, out)
+    }
+
+    fn experiments(&self, out: &mut Out<'_>) -> Result<HashMap<String, Experiment>> {
+        let columns = [
+            "experiment_id",
+            "name",
+            "artifact_location",
+            "lifecycle_stage",
+            "creation_time",
+            "last_update_time",
+            "workspace",
+        ];
+        let mut tags: HashMap<String, Vec<(String, Option<String>)>> = HashMap::new();
+        self.each("experiment_tags", &["experiment_id", "key", "value"], "", &[], |row| {
+            if let (Some(id), Some(key)) = (row.text(0)?, row.text(1)?) {
+                tags.entry(id).or_default().push((key, Some(row.text(2)?.unwrap_or_default())));
+            }
+            Ok(())
+        })?;
+        let mut found = Vec::new();
+        self.each("experiments", &columns, " ORDER BY experiment_id", &[], |row| {
+            let id = row.text(0)?.unwrap_or_default();
+            let name = row.text(1)?.filter(|name| !name.is_empty()).unwrap_or_else(|| id.clone());
+            let facts = [
+                ("mlflow.artifact_location", row.text(2)?),
+                ("mlflow.creation_time", row.text(4)?),
+                ("mlflow.last_update_time", row.text(5)?),
+            ];
+            let deleted = row.text(3)?.as_deref() == Some("deleted");
+            found.push((id, name, facts, deleted, row.text(6)?.filter(|w| w != "default" && !w.is_empty())));
+            Ok(())
+        })?;
+        let mut experiments = HashMap::new();
+        for (id, name, facts, deleted, workspace) in found {
+            // Names are unique in a workspace only.
+            let name = match &workspace {
+                Some(workspace) => {
+                    let full = format!("{workspace}/{name}");
+                    out.leave(
+                        format!("experiment '{name}'"),
+                        format!("of workspace '{workspace}' is called '{full}' here"),
+                    );
+                    full
+                }
+                None => name,
+            };
+            let mut tags = tags.remove(&id).unwrap_or_default();
+            tags.push(("mlflow.experiment_id".to_string(), Some(id.clone())));
+            tags.extend(workspace.map(|workspace| ("mlflow.workspace".to_string(), Some(workspace))));
+            tags.extend(facts.into_iter().filter_map(|(key, value)| Some((key.to_string(), Some(value?)))));
+            out.experiment(experiment(&name, tags, deleted));
+            experiments.insert(id, Experiment { name });
+        }
+        Ok(experiments)
+    }
+
+    /// The next runs after an id.
+    fn runs(
+        &self,
+        after: &str,
+        experiments: &HashMap<String, Experiment>,
+        out: &mut Out<'_>,
+    ) -> Result<BTreeMap<String, RawRun>> {
+        let columns = [
+            "run_uuid",
+            "experiment_id",
+            "name",
+            "user_id",
+            "status",
+            "start_time",
+            "end_time",
+            "lifecycle_stage",
+            "artifact_uri",
+            "deleted_time",
+            "entry_point_name",
+            "source_name",
+            "source_type",
+            "source_version",
+        ];
+        let mut runs = BTreeMap::new();
+        let end = format!(" WHERE run_uuid > ? ORDER BY run_uuid LIMIT {GROUP}");
+        self.each("runs", &columns, &end, &[after], |row| {
+            let id = row.text(0)?.unwrap_or_default();
+            let experiment_id = row.text(1)?.unwrap_or_default();
+            let mut time = |i: usize| -> Result<Option<Micros>> {
+                let Some(ms) = row.int(i)? else { return Ok(None) };
+                let time = millis(ms);
+                if time.is_none() {
+                    out.skip(format!("run '{id}'"), format!("{} {ms} is no time in milliseconds", columns[i]));
+                }
+                Ok(time)
+            };
+            let (start_time, end_time) = (time(5)?, time(6)?);
+            let status = row.text(4)?;
+            let status = match status.as_deref().map(str::parse::<Status>) {
+                Some(Ok(status)) => Some(status),
+                None => None,
+                Some(Err(_)) => {
+                    let status = status.unwrap_or_default();
+                    let reason = format!("'{status}' is no status; the run is taken for a running one");
+                    out.skip(format!("run '{id}'"), reason);
+                    None
+                }
+            };
+            let experiment = experiments.get(&experiment_id).map(|e| e.name.clone());
+            let raw = RawRun {
+                id: id.clone(),
+                experiment: experiment.unwrap_or_else(|| experiment_id.clone()),
+                experiment_id,
+                name: row.text(2)?,
+                user: row.text(3)?,
+                status,
+                start_time,
+                end_time,
+                deleted: row.text(7)?.as_deref() == Some("deleted"),
+                facts: vec![
+                    ("artifact_uri", row.text(8)?),
+                    ("deleted_time", row.text(9)?),
+                    ("entry_point_name", row.text(10)?),
+                    ("source_name", row.text(11)?),
+                    ("source_type", row.text(12)?),
+                    ("source_version", row.text(13)?),
+                ],
+                ..RawRun::default()
+            };
+            runs.insert(id, raw);
+            Ok(())
+        })?;
+        Ok(runs)
+    }
+
+    /// Reads all that belongs to these runs.
+    fn fill(&self, runs: &mut BTreeMap<String, RawRun>, out: &mut Out<'_>) -> Result<()> {
+        let ids: Vec<String> = runs.keys().cloned().collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let among = |column: &str| format!(" WHERE \"{column}\" IN ({})", vec!["?"; ids.len()].join(", "));
+        let within = among("run_uuid");
+        self.each("params", &["run_uuid", "key", "value"], &within, &ids, |row| {
+            if let Some(run) = row.text(0)?.and_then(|id| runs.get_mut(&id)) {
+                run.params.push((row.text(1)?.unwrap_or_default(), row.text(2)?.unwrap_or_default()));
+            }
+            Ok(())
+        })?;
+        self.each("tags", &["run_uuid", "key", "value"], &within, &ids, |row| {
+            if let Some(run) = row.text(0)?.and_then(|id| runs.get_mut(&id)) {
+                run.tags.push((row.text(1)?.unwrap_or_default(), row.text(2)?.unwrap_or_default()));
+            }
+            Ok(())
+        })?;
+        self.points("metrics", &within, &ids, runs, out)?;
+        // A history that was cut off leaves the latest values.
+        if self.schema.has_table("metrics") {
+            let alone = format!(
+                "{within} AND NOT EXISTS (SELECT 1 FROM metrics m WHERE m.run_uuid = latest_metrics.run_uuid \
+                 AND m.key = latest_metrics.key)"
+            );
+            self.points("latest_metrics", &alone, &ids, runs, out)?;
+        }
+        self.inputs(&among("destination_id"), &among("source_id"), &ids, runs)?;
+        for model in self.models(&among("source_run_id"), &ids)? {
+            if let Some(run) = model.source_run.as_ref().and_then(|id| runs.get_mut(id)) {
+                run.models.push(model);
+            }
+        }
+        Ok(())
+    }
+
+    fn points(
+        &self,
+        table: &str,
+        end: &str,
+        ids: &[&str],
+        runs: &mut BTreeMap<String, RawRun>,
+        out: &mut Out<'_>,
+    ) -> Result<()> {
+        let mut keys: HashMap<String, Arc<str>> = HashMap::new();
+        let columns = ["run_uuid", "key", "value", "timestamp", "step", "is_nan"];
+        self.each(table, &columns, end, ids, |row| {
+            let Some(run) = row.text(0)?.and_then(|id| runs.get_mut(&id)) else { return Ok(()) };
+            let key = row.text(1)?.unwrap_or_default();
+            let place = |run: &RawRun| format!("table {table}, run '{}', key '{key}'", run.id);
+            let is_nan = row.int(5)?.unwrap_or(0) != 0;
+            let Some(number) = row.real(2)?.or(is_nan.then_some(0.0)) else {
+                out.skip(place(run), "the value is no number");
+                return Ok(());
+            };
+            let ms = row.int(3)?.unwrap_or(0);
+            let Some(time) = millis(ms) else {
+                out.skip(place(run), format!("{ms} is no time in milliseconds"));
+                return Ok(());
+            };
+            let key = Arc::clone(keys.entry(key).or_insert_with_key(|key| key.as_str().into()));
+            let step = Step::At(row.int(4)?.unwrap_or(0));
+            run.points.push(ForeignPoint { key, context: None, step, time, value: value(number, is_nan) });
+            Ok(())
+        })
+    }
+
+    /// Data sets and models that runs used, and models that they made.
+    fn inputs(
+        &self,
+        among_destinations: &str,
+        among_sources: &str,
+        ids: &[&str],
+        runs: &mut BTreeMap<String, RawRun>,
+    ) -> Result<()> {
+        let columns = ["input_uuid", "source_type", "source_id", "destination_type", "destination_id", "step"];
+        let mut edges = Vec::new();
+        for end in [among_destinations, among_sources] {
+            self.each("inputs", &columns, &format!("{end} ORDER BY input_uuid"), ids, |row| {
+                let text = |i| row.text(i).map(Option::unwrap_or_default);
+                edges.push((text(0)?, text(1)?, text(2)?, text(3)?, text(4)?, row.int(5)?));
+                Ok(())
+            })?;
+        }
+        if edges.is_empty() {
+            return Ok(());
+        }
+        let mut tags: HashMap<String, Vec<(String, String)>> = HashMap::new();
+        let mut datasets: HashMap<String, Input> = HashMap::new();
+        for some in edges.chunks(GROUP) {
+            let marks = vec!["?"; some.len()].join(", ");
+            let uuids: Vec<&str> = some.iter().map(|edge| edge.0.as_str()).collect();
+            let end = format!(" WHERE input_uuid IN ({marks}) ORDER BY name");
+            self.each("input_tags", &["input_uuid", "name", "value"], &end, &uuids, |row| {
+                let text = |i| row.text(i).map(Option::unwrap_or_default);
+                tags.entry(text(0)?).or_default().push((text(1)?, text(2)?));
+                Ok(())
+            })?;
+            let sources: Vec<&str> = some.iter().map(|edge| edge.2.as_str()).collect();
+            let columns = [
+                "dataset_uuid",
+                "name",
+                "digest",
+                "dataset_source_type",
+                "dataset_source",
+                "dataset_schema",
+                "dataset_profile",
+            ];
+            self.each("datasets", &columns, &format!(" WHERE dataset_uuid IN ({marks})"), &sources, |row| {
+                let input = Input {
+                    name: row.text(1)?.unwrap_or_default(),
+                    digest: row.text(2)?,
+                    source_type: row.text(3)?,
+                    source: row.text(4)?,
+                    schema: row.text(5)?,
+                    profile: row.text(6)?,
+                    tags: Vec::new(),
+                };
+                datasets.insert(row.text(0)?.unwrap_or_default(), input);
+                Ok(())
+            })?;
+        }
+        for (uuid, source_type, source, destination_type, destination, step) in edges {
+            match (source_type.as_str(), destination_type.as_str()) {
+                ("DATASET", "RUN") => {
+                    if let (Some(run), Some(input)) = (runs.get_mut(&destination), datasets.get(&source)) {
+                        let tags = tags.remove(&uuid).unwrap_or_default();
+                        run.inputs.push(Input { tags, ..input.clone() });
+                    }
+                }
+                // A model that a run was given: either end may be named first.
+                ("RUN_INPUT", "MODEL_INPUT") => {
+                    if let Some(run) = runs.get_mut(&source) {
+                        run.model_uses.push(ModelUse { model_id: destination, direction: "input", step: None });
+                    }
+                }
+                ("RUN_OUTPUT", "MODEL_OUTPUT") => {
+                    if let Some(run) = runs.get_mut(&source) {
+                        run.model_uses.push(ModelUse { model_id: destination, direction: "output", step });
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Logged models for which a condition on `logged_models` holds.
+    fn models(&self, end: &str, values: &[&str]) -> Result<Vec<Model>> {
+        let columns = [
+            "model_id",
+            "name",
+            "status",
+            "status_message",
+            "model_type",
+            "lifecycle_stage",
+            "artifact_location",
+            "creation_timestamp_ms",
+            "last_updated_timestamp_ms",
+            "source_run_id",
+        ];
+        let mut models = Vec::new();
+        self.each("logged_models", &columns, &format!("{end} ORDER BY model_id"), values, |row| {
+            models.push(Model {
+                model_id: row.text(0)?.unwrap_or_default(),
+                name: row.text(1)?,
+                status: row.text(2)?.as_deref().map(model_status),
+                status_message: row.text(3)?,
+                model_type: row.text(4)?,
+                lifecycle: row.text(5)?,
+                artifact_location: row.text(6)?,
+                created: row.int(7)?.and_then(millis),
+                updated: row.int(8)?.and_then(millis),
+                source_run: row.text(9)?.filter(|run| !run.is_empty()),
+                ..Model::default()
+            });
+            Ok(())
+        })?;
+        for model in &mut models {
+            let id = [model.model_id.as_str()];
+            let end = " WHERE model_id = ?";
+            let text = |row: &Row<'_>, i| row.text(i).map(Option::unwrap_or_default);
+            self.each("logged_model_params", &["param_key", "param_value"], end, &id, |row| {
+                model.params.push((text(row, 0)?, text(row, 1)?));
+                Ok(())
+            })?;
+            self.each("logged_model_tags", &["tag_key", "tag_value"], end, &id, |row| {
+                model.tags.push((text(row, 0)?, text(row, 1)?));
+                Ok(())
+            })?;
+            let columns = [
+                "metric_name",
+                "metric_value",
+                "metric_timestamp_ms",
+                "metric_step",
+                "run_id",
+                "dataset_name",
+                "dataset_digest",
+            ];
+            self.each("logged_model_metrics", &columns, end, &id, |row| {
+                let (Some(time), Some(number)) = (row.int(2)?.and_then(millis), row.real(1)?) else { return Ok(()) };
+                let point = ForeignPoint {
+                    key: text(row, 0)?.into(),
+                    context: None,
+                    step: Step::At(row.int(3)?.unwrap_or(0)),
+                    time,
+                    value: value(number, false),
+                };
+                let (dataset, digest) = (row.text(5)?, row.text(6)?);
+                model.metrics.push(ModelPoint { point, run: text(row, 4)?, dataset, digest });
+                Ok(())
+            })?;
+        }
+        Ok(models)
+    }
+
+    fn models_without_run(&self, experiments: &HashMap<String, Experiment>, out: &mut Out<'_>) -> Result<()> {
+        if !self.schema.has("logged_models", "source_run_id") {
+            return Ok(());
+        }
+        let alone = " WHERE source_run_id IS NULL OR source_run_id = '' \
+                     OR source_run_id NOT IN (SELECT run_uuid FROM runs)";
+        let mut owners: HashMap<String, String> = HashMap::new();
+        self.each("logged_models", &["model_id", "experiment_id"], alone, &[], |row| {
+            owners.insert(row.text(0)?.unwrap_or_default(), row.text(1)?.unwrap_or_default());
+            Ok(())
+        })?;
+        for model in self.models(alone, &[])? {
+            let id = owners.get(&model.model_id).cloned().unwrap_or_default();
+            let name = experiments.get(&id).map_or(id.as_str(), |e| e.name.as_str()).to_string();
+            let run = run_of_model(model, &name, &id).into_run(out);
+            out.run(run);
+        }
+        Ok(())
+    }
+
+    /// Lists the files of a run, if they lie below the folder of the database; `false` where nobody can tell from here.
+    fn artifacts(&self, raw: &mut RawRun, out: &mut Out<'_>) -> bool {
+        let uri = raw.facts.iter().find(|(name, _)| *name == "artifact_uri").and_then(|(_, uri)| uri.clone());
+        let Some(uri) = uri.filter(|uri| !uri.is_empty()) else { return true };
+        let Some(folder) = local_folder(&uri) else { return false };
+        // A database may name any folder of this machine. What lies beside it belongs to it; the rest is not ours to copy.
+        let (Ok(folder), Ok(home)) = (self.folder.join(folder).canonicalize(), self.home()) else { return false };
+        if !folder.starts_with(&home) || folder == home {
+            return false;
+        }
+        raw.files = tree::artifacts(&folder, "", out);
+        true
+    }
+
+    fn home(&self) -> std::io::Result<PathBuf> {
+        match self.folder.as_os_str().is_empty() {
+            true => Path::new(".").canonicalize(),
+            false => self.folder.canonicalize(),
+        }
+    }
+
+    /// Visits rows of a table that may not exist.
+    fn each(
+        &self,
+        table: &str,
+        columns: &[&str],
+        end: &str,
+        values: &[&str],
+        mut visit: impl FnMut(&Row<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Some(select) = self.schema.select(table, columns) else { return Ok(()) };
+        let mut statement = self.db.prepare(&format!("{select}{end}"))?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        while let Some(row) = rows.next()? {
+            visit(row)?;
+        }
+        Ok(())
+    }
+}

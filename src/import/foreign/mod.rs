@@ -1,0 +1,205 @@
+//! Stores of other tools, read whole: what is in them goes into a store of ours, and what cannot is told.
+//!
+//! A [`Source`] is opened with [`open`], which recognises what a path holds, and taken in with [`import`], as often as
+//! one likes: only what is new or changed is written. [`Cached`] keeps a source as a store of its own, to be queried.
+
+mod cache;
+mod driver;
+mod error;
+mod mlflow;
+mod sqlite;
+mod tree;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+pub use cache::Cached;
+pub use driver::{ImportReport, import};
+pub use error::ImportError;
+
+pub use crate::store::{Counts, Files, ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun, IntakeOptions, Kind};
+
+/// What tool wrote a source, and in which form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SourceKind {
+    /// A folder of MLflow: `mlruns/`.
+    MlflowFiles,
+    /// A database of MLflow.
+    MlflowDatabase,
+}
+
+impl fmt::Display for SourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SourceKind::MlflowFiles => "MLflow folder",
+            SourceKind::MlflowDatabase => "MLflow database",
+        })
+    }
+}
+
+/// A tool whose stores can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Tool {
+    /// MLflow.
+    Mlflow,
+}
+
+impl Tool {
+    /// The names that [`Tool::from_str`] knows.
+    pub const NAMES: &'static [&'static str] = &["mlflow"];
+}
+
+impl FromStr for Tool {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "mlflow" => Ok(Tool::Mlflow),
+            _ => Err(()),
+        }
+    }
+}
+
+/// How much there is, as far as a quick look tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Experiments, deleted ones too.
+    pub experiments: u64,
+    /// Runs, deleted ones too.
+    pub runs: u64,
+}
+
+/// Something that did not come along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// Where: a file, or a table and a row.
+    pub place: String,
+    /// Why.
+    pub reason: String,
+    /// Whether it belongs to a run that is therefore not whole. What is no part of runs is none.
+    pub is_loss: bool,
+}
+
+/// A store of another tool.
+pub trait Source: fmt::Debug + Send + Sync {
+    /// What it is.
+    fn kind(&self) -> SourceKind;
+
+    /// Where it is.
+    fn place(&self) -> &Path;
+
+    /// What a quick look tells of its size.
+    fn holdings(&self) -> Result<Holdings, ImportError>;
+
+    /// Text that is another one after anything has changed. It reads no content, only sizes and times of files.
+    fn fingerprint(&self) -> Result<String, ImportError>;
+
+    /// Hands over everything: an experiment before its runs, each run once and whole.
+    ///
+    /// What cannot be read is handed over as skipped; an error means that the source as a whole cannot be.
+    fn walk(&self, out: &mut Out<'_>) -> Result<(), ImportError>;
+}
+
+/// What a walk hands over.
+#[derive(Debug)]
+pub enum Item {
+    /// An experiment.
+    Experiment(ForeignExperiment),
+    /// A run.
+    Run(Box<ForeignRun>),
+    /// What did not come along.
+    Skipped(Skipped),
+}
+
+/// Takes what a walk finds.
+pub struct Out<'a> {
+    take: &'a mut dyn FnMut(Item) -> bool,
+    stopped: bool,
+}
+
+impl<'a> Out<'a> {
+    /// Gives every item to a function, until it says `false`.
+    pub fn new(take: &'a mut dyn FnMut(Item) -> bool) -> Self {
+        Out { take, stopped: false }
+    }
+
+    /// Whether nobody wants more.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    fn give(&mut self, item: Item) {
+        if !self.stopped {
+            self.stopped = !(self.take)(item);
+        }
+    }
+
+    /// Hands over an experiment.
+    pub fn experiment(&mut self, experiment: ForeignExperiment) {
+        self.give(Item::Experiment(experiment));
+    }
+
+    /// Hands over a run.
+    pub fn run(&mut self, run: ForeignRun) {
+        self.give(Item::Run(Box::new(run)));
+    }
+
+    /// Tells of something that belongs to a run or an experiment and could not be read.
+    pub fn skip(&mut self, place: impl fmt::Display, reason: impl fmt::Display) {
+        self.give(Item::Skipped(Skipped { place: place.to_string(), reason: reason.to_string(), is_loss: true }));
+    }
+
+    /// Tells of something that is no part of runs, or that a later import will bring.
+    pub fn leave(&mut self, place: impl fmt::Display, reason: impl fmt::Display) {
+        self.give(Item::Skipped(Skipped { place: place.to_string(), reason: reason.to_string(), is_loss: false }));
+    }
+}
+
+/// Opens what a path holds: a folder, a database, or `sqlite:///path` as MLflow writes it. With `tool`, only what that
+/// tool wrote. A folder that holds several stores gives them all.
+///
+/// # Errors
+/// [`ImportError::NotRecognised`] when there is none.
+pub fn open(place: &str, tool: Option<Tool>) -> Result<Vec<Arc<dyn Source>>, ImportError> {
+    let path = local_path(place);
+    let mut found: Vec<Arc<dyn Source>> = Vec::new();
+    if matches!(tool, None | Some(Tool::Mlflow)) {
+        mlflow::detect(&path, &mut found)?;
+    }
+    if found.is_empty() {
+        std::fs::metadata(&path).map_err(ImportError::io(&path))?;
+        return Err(ImportError::NotRecognised { path });
+    }
+    Ok(found)
+}
+
+/// The path in `sqlite:///relative`, `sqlite:////absolute` or `file:///absolute`, else the text itself.
+fn local_path(place: &str) -> PathBuf {
+    if let Some(path) = place.strip_prefix("sqlite:///") {
+        return path.into();
+    }
+    match url::Url::parse(place).ok().filter(|url| url.scheme() == "file").and_then(|url| url.to_file_path().ok()) {
+        Some(path) => path,
+        None => place.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_paths_or_addresses() {
+        for (place, path) in [
+            ("mlruns", "mlruns"),
+            ("sqlite:///mlflow.db", "mlflow.db"),
+            ("sqlite:////srv/mlflow.db", "/srv/mlflow.db"),
+            ("file:///srv/my%20runs", "/srv/my runs"),
+        ] {
+            assert_eq!(local_path(place), PathBuf::from(path));
+        }
+    }
+}

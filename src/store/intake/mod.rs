@@ -1,0 +1,489 @@
+//! Runs from elsewhere, taken in through the write path: what the store has already is compared, what is missing is
+//! logged, so that a store that goes on living elsewhere is followed by taking it in again.
+
+mod counts;
+mod foreign;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs::File;
+use std::path::Path;
+
+pub use counts::{Counts, Kind};
+pub use foreign::{ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun};
+
+use super::copy::{frame_columns, read_frame};
+use super::cut::GoalEntry;
+use super::error::{Result, StoreError};
+use super::merge::{self, Merged};
+use super::missing::{self, Differences, Multiset, canonical_bits, point_key, subtract};
+use super::run::{check_key, check_table, shown};
+use super::snapshot::Snapshot;
+use super::{Durability, Store, artifact, frame, layout, shown as rows};
+use crate::model::{
+    ArtifactEntry, ExperimentEdit, ExperimentId, ExperimentState, MetricGoal, MetricPoints, Micros, Record, RunId,
+    RunState, SeriesPoint, TableRows, Version,
+};
+use crate::schema::{MetricRow, Row, SeriesRow, Table};
+
+/// What happens to the files of runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Files {
+    /// They are copied into the store.
+    #[default]
+    Copy,
+    /// They stay where they are; the store says where that is, as a `file://` address, and no digest.
+    Leave,
+}
+
+/// How runs are taken in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct IntakeOptions {
+    /// What happens to files.
+    pub files: Files,
+    /// Counts what is missing, and writes nothing.
+    pub dry_run: bool,
+}
+
+/// Something that was not taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// What it is.
+    pub place: String,
+    /// Why.
+    pub reason: String,
+    /// Whether it is missing now; else it only came otherwise than one might think.
+    pub is_loss: bool,
+}
+
+impl Refused {
+    fn of(run: &RunId, reason: String) -> Self {
+        Refused { place: format!("run '{run}'"), reason, is_loss: true }
+    }
+}
+
+/// Takes runs in, group by group, and compares each with the state that the store had at the beginning.
+pub struct Intake<'a> {
+    to: &'a Store,
+    options: IntakeOptions,
+    there: Snapshot,
+    /// Runs that are there, deleted ones too.
+    exist: HashSet<RunId>,
+    purged: HashSet<RunId>,
+    seen: HashSet<RunId>,
+    experiments: BTreeMap<String, ExperimentState>,
+    goals: Vec<GoalEntry>,
+    /// Experiments that are deleted in the source.
+    deleted: BTreeSet<String>,
+    /// Experiments that runs were begun in.
+    begun: HashSet<String>,
+    /// Experiments whose runs are deleted one by one.
+    hidden: HashSet<String>,
+    found: Counts,
+    added: Counts,
+    refused: Vec<Refused>,
+    // Of two at once, each would add what the other is adding.
+    _lock: Option<Box<dyn std::fmt::Debug + Send + Sync>>,
+}
+
+impl<'a> Intake<'a> {
+    /// Begins to take runs into a store.
+    pub async fn begin(to: &'a Store, options: IntakeOptions) -> Result<Intake<'a>> {
+        let lock = match options.dry_run {
+            true => None,
+            false => to.io().lock(layout::COPY_LOCK, true).map_err(StoreError::io(layout::COPY_LOCK))?,
+        };
+        let there = to.snapshot()?.with_deleted();
+        let (mut exist, mut purged) = (HashSet::new(), HashSet::new());
+        let each = |run: &RunId, there: bool| {
+            if there {
+                exist.insert(run.clone())
+            } else {
+                purged.insert(run.clone())
+            };
+        };
+        there.run_ids(each).await?;
+        let (experiments, goals, _) = merge::experiments(there.cut(), there.live(), &there.live().states);
+        let experiments = experiments.into_values().map(|e| (e.name().to_string(), e)).collect();
+        Ok(Intake {
+            to,
+            options,
+            there,
+            exist,
+            purged,
+            seen: HashSet::new(),
+            experiments,
+            goals,
+            deleted: BTreeSet::new(),
+            begun: HashSet::new(),
+            hidden: HashSet::new(),
+            found: Counts::default(),
+            added: Counts::default(),
+            refused: Vec::new(),
+            _lock: lock,
+        })
+    }
+
+    /// What was handed over so far.
+    pub fn found(&self) -> &Counts {
+        &self.found
+    }
+
+    /// What of it was missing; in the store now, unless nothing was to be written.
+    pub fn added(&self) -> &Counts {
+        &self.added
+    }
+
+    /// What was not taken in, since the last call.
+    pub fn take_refused(&mut self) -> Vec<Refused> {
+        std::mem::take(&mut self.refused)
+    }
+
+    fn log(&mut self, record: Record) -> Result<()> {
+        self.added.add_record(&record);
+        if !self.options.dry_run {
+            self.to.log(&record, Durability::Buffered)?;
+        }
+        Ok(())
+    }
+
+    /// Makes an experiment, or follows what the source says of it.
+    pub fn experiment(&mut self, new: &ForeignExperiment) -> Result<()> {
+        super::run::check_experiment(&new.name)?;
+        self.found[Kind::Experiments] += 1;
+        self.found[Kind::Goals] += new.goals.len() as u64;
+        let old = self.experiments.get(&new.name);
+        let here: Vec<_> =
+            old.iter().flat_map(|e| e.tags()).map(|(k, v)| (k.to_string(), v.map(str::to_string))).collect();
+        let told =
+            |tags: &[(String, Option<String>)]| tags.iter().find(|(k, _)| Some(k.as_str()) == new.identity).cloned();
+        // One of the same name that was made here, or comes from another store, must not be hidden by this one.
+        let is_another = old.is_some() && (told(&here) != told(&new.tags) || new.deleted && told(&new.tags).is_none());
+        let is_hidden = old.is_some_and(ExperimentState::is_deleted);
+        let mut differences = Differences::FollowTheSource;
+        if is_another {
+            differences = Differences::StayAsTheyAre;
+            let mut what = "is there already, from elsewhere: its runs join that one, whose tags stay".to_string();
+            if new.deleted {
+                // Not the one of the other store.
+                self.hidden.insert(new.name.clone());
+                what += "; it is deleted, so each of its runs is";
+            } else if is_hidden && !new.deleted {
+                what += "; that one is deleted, so they do not show until it is restored";
+            }
+            let place = format!("experiment '{}'", new.name);
+            self.refused.push(Refused { place, reason: what, is_loss: false });
+        }
+        let mut set = missing::differing(new.tags.clone(), here, differences);
+        set.retain(|(key, _)| !is_another || Some(key.as_str()) != new.identity);
+        if new.deleted && !is_another {
+            self.deleted.insert(new.name.clone());
+        }
+        if old.is_none() || !set.is_empty() {
+            let experiment = new.name.clone();
+            let edit =
+                ExperimentEdit { experiment, set, remove: Vec::new(), repeat_keys: None, deleted: None, rename: None };
+            let fresh = || ExperimentState::new(ExperimentId::derive(&new.name, 0), &new.name, Micros(0));
+            let state = self.experiments.entry(new.name.clone()).or_insert_with(fresh);
+            state.apply(Version { time: Micros::now(), ..Version::ZERO }, edit.clone());
+            self.log(Record::Experiment(edit))?;
+        }
+        let id = self.experiments.get(&new.name).map(|e| e.id.to_string());
+        for (key, goal) in &new.goals {
+            check_key("metric", key)?;
+            let here = self.goals.iter().find(|g| Some(&g.experiment_id) == id.as_ref() && g.state.goal.key == *key);
+            // What was declared here counts more than what is imported.
+            if here.is_none_or(|g| g.state.goal.source == "imported" && g.state.goal.goal != *goal) {
+                self.log(Record::Goal(MetricGoal {
+                    experiment: new.name.clone(),
+                    key: key.clone(),
+                    goal: *goal,
+                    source: "imported".to_string(),
+                    unit: None,
+                    description: None,
+                }))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the experiments that are deleted in the source: after their runs, since a run that begins in a deleted
+    /// experiment brings it back.
+    pub fn finish(&mut self) -> Result<()> {
+        for experiment in std::mem::take(&mut self.deleted) {
+            let is_hidden = self.experiments.get(&experiment).is_some_and(ExperimentState::is_deleted);
+            if !is_hidden || self.begun.contains(&experiment) {
+                let (set, remove, deleted) = (Vec::new(), Vec::new(), Some(true));
+                let edit = ExperimentEdit { experiment, set, remove, repeat_keys: None, deleted, rename: None };
+                self.log(Record::Experiment(edit))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes runs in. What cannot be is left out and told by [`Intake::take_refused`].
+    pub async fn runs(&mut self, runs: Vec<ForeignRun>) -> Result<()> {
+        let mut group = Vec::with_capacity(runs.len());
+        for mut run in runs {
+            self.found += &run.counts();
+            let id = run.id().clone();
+            let whole = if self.purged.contains(&id) {
+                Err(format!("run '{id}' was removed from the store for good and cannot come back under its id"))
+            } else if !self.seen.insert(id.clone()) {
+                Err(format!("run '{id}' stands in the source more than once; the first one was taken"))
+            } else {
+                run.check()
+            };
+            let (reasons, kept) = match whole {
+                Ok(reasons) => (reasons, true),
+                Err(reason) => (vec![reason], false),
+            };
+            self.refused.extend(reasons.into_iter().map(|reason| Refused::of(&id, reason)));
+            if kept {
+                run.deleted |= self.hidden.contains(&run.start.experiment);
+                group.push(run);
+            }
+        }
+        let known: BTreeSet<RunId> =
+            group.iter().map(ForeignRun::id).filter(|id| self.exist.contains(*id)).cloned().collect();
+        let there = Known::read(&self.there, known).await?;
+        for run in group {
+            self.run(run, &there).await?;
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self, run: ForeignRun, there: &Known) -> Result<()> {
+        let id = run.id().clone();
+        let state = run.state();
+        let known = there.state(&id);
+        let empty = RunState::new(id.clone());
+        let old = known.unwrap_or(&empty);
+        for (key, value) in &run.params {
+            if let Some(other) = old.param(key).filter(|other| *other != value) {
+                let (old, new) = (shown(other), shown(value));
+                let conflict = StoreError::ParamConflict { run: id.clone(), key: key.clone(), old, new };
+                self.refused.push(Refused::of(&id, conflict.to_string()));
+            }
+        }
+        let starts = old.start().is_none();
+        if starts {
+            self.added[Kind::Runs] += 1;
+            self.begun.insert(run.start.experiment.clone());
+            self.log(Record::Start(run.start.clone()))?;
+        }
+        let records = missing::records(&state, old, starts, Differences::FollowTheSource);
+        let mut facts = records.iter().any(|r| matches!(r, Record::Name { .. } | Record::Notes { .. }));
+        for record in records {
+            self.log(record)?;
+        }
+        self.points(&run, there)?;
+        self.series(&run, there)?;
+        for (name, rows) in &run.tables {
+            self.table(&id, name, rows, there.is_there(&id)).await?;
+        }
+        for file in &run.files {
+            self.file(&id, file, old)?;
+        }
+        let end = |s: &RunState| (s.status(), s.is_running_elsewhere(), s.end_time(), s.error().map(str::to_string));
+        if end(old) != end(&state) {
+            facts = true;
+            let (status, end_time, error) = (run.status, run.end(), run.error.clone());
+            self.log(Record::Finish { run: id.clone(), status, end_time, error })?;
+        }
+        // One that was deleted here stays so.
+        if run.deleted && !old.is_deleted() {
+            facts = true;
+            self.log(Record::Delete { run: id })?;
+        }
+        self.added[Kind::RunFacts] += u64::from(facts || starts);
+        Ok(())
+    }
+
+    fn points(&mut self, run: &ForeignRun, there: &Known) -> Result<()> {
+        let id = run.id();
+        let mut known = there.points.get(id).map(|rows| {
+            let mut known = Multiset::default();
+            rows.iter().for_each(|row| known.add(point_key(row)));
+            known
+        });
+        let mut new: Vec<_> = match &mut known {
+            None => run.points.iter().collect(),
+            Some(known) => {
+                let key = |p: &ForeignPoint| {
+                    let (key, context) = (p.key.to_string(), p.context.as_deref().map(str::to_string));
+                    let (step, x) = (p.step.whole(), p.step.fraction().map(f64::to_bits));
+                    (id.to_string(), key, context, step, x, p.time, canonical_bits(p.value))
+                };
+                run.points.iter().filter(|p| !known.take(&key(p))).collect()
+            }
+        };
+        // Values that were logged together, or might have been, share a record.
+        let place = |p: &ForeignPoint| (p.step.whole(), p.step.fraction().map(f64::to_bits), p.time, p.context.clone());
+        new.sort_by_cached_key(|p| place(p));
+        for together in new.chunk_by(|a, b| a.time == b.time && a.step == b.step && a.context == b.context) {
+            let first = together[0];
+            self.log(Record::Metrics(MetricPoints {
+                run: id.clone(),
+                context: first.context.as_deref().map(str::to_string),
+                step: first.step,
+                time: first.time,
+                values: together.iter().map(|p| (p.key.to_string(), p.value)).collect(),
+            }))?;
+        }
+        Ok(())
+    }
+
+    fn series(&mut self, run: &ForeignRun, there: &Known) -> Result<()> {
+        let key = |key: &str, step: Option<i64>, x: Option<f64>, time, kind: &str, payload: &str| {
+            (key.to_string(), step, x.map(f64::to_bits), time, kind.to_string(), payload.to_string())
+        };
+        let mut known = Multiset::default();
+        for r in there.series.get(run.id()).into_iter().flatten() {
+            known.add(key(&r.key, r.step, r.x, r.time, &r.kind, &r.payload));
+        }
+        let is_new = |p: &&SeriesPoint| {
+            !known.take(&key(&p.key, p.step.whole(), p.step.fraction(), p.time, p.kind.as_str(), &p.payload))
+        };
+        for point in run.series.iter().filter(is_new).collect::<Vec<_>>() {
+            self.log(Record::Series { run: run.id().clone(), point: point.clone() })?;
+        }
+        Ok(())
+    }
+
+    async fn table(&mut self, run: &RunId, name: &str, rows: &arrow::array::RecordBatch, known: bool) -> Result<()> {
+        let table = Table::Frame(name.to_string());
+        // In the types that a table of runs has.
+        let ipc = check_table(name, rows)?;
+        let mut ipc = Some(ipc).filter(|_| rows.num_rows() > 0);
+        let mut n = rows.num_rows();
+        if known && let Some(columns) = frame_columns(&self.there, &table).await? {
+            let mine = frame::decode(run.as_str(), "", ipc.as_deref().unwrap_or_default());
+            let mine = match n {
+                0 => return Ok(()),
+                _ => mine.map_err(StoreError::arrow(&table))?,
+            };
+            let logged: Vec<usize> = (0..mine.num_columns())
+                .filter(|i| !frame::OWN_COLUMNS.contains(&mine.schema().field(*i).name().as_str()))
+                .collect();
+            let mine = mine.project(&logged).map_err(StoreError::arrow(&table))?;
+            let all = frame::union(&mine.schema(), &columns);
+            let there = read_frame(&self.there, &table, &all, &BTreeSet::from([run.clone()])).await?;
+            let new = subtract(&mine, &there, &all).map_err(StoreError::arrow(&table))?;
+            n = new.num_rows();
+            ipc = match n {
+                0 => None,
+                _ => Some(frame::encode(&new).map_err(StoreError::arrow(&table))?),
+            };
+        }
+        let Some(ipc) = ipc else { return Ok(()) };
+        self.added[Kind::Rows] += n as u64;
+        self.log(Record::Table { run: run.clone(), table: TableRows { name: name.to_string(), ipc } })
+    }
+
+    fn file(&mut self, run: &RunId, file: &ForeignFile, old: &RunState) -> Result<()> {
+        let there = old.artifacts().find(|entry| entry.path == file.path);
+        let same_size = there.is_some_and(|entry| entry.size as u64 == file.size);
+        let artifact = match self.options.files {
+            Files::Leave => {
+                let uri = address(&file.source);
+                if same_size && there.is_some_and(|entry| entry.uri == uri) {
+                    return Ok(());
+                }
+                let (path, size) = (file.path.clone(), file.size as i64);
+                ArtifactEntry {
+                    mime: artifact::mime(&path).map(str::to_string),
+                    path,
+                    uri,
+                    size,
+                    digest: String::new(),
+                }
+            }
+            Files::Copy => {
+                let copied = open(&file.source).and_then(|mut content| {
+                    if let Some(there) = there.filter(|_| same_size) {
+                        let mut hash = blake3::Hasher::new();
+                        std::io::copy(&mut open(&file.source)?, &mut hash)?;
+                        if hash.finalize().to_hex().as_str() == there.digest {
+                            return Ok(None);
+                        }
+                    }
+                    if self.options.dry_run {
+                        let (uri, digest) = (String::new(), String::new());
+                        let (path, size) = (file.path.clone(), file.size as i64);
+                        return Ok(Some(Ok(ArtifactEntry { path, uri, size, digest, mime: None })));
+                    }
+                    Ok(Some(artifact::put(self.to.io(), run, &file.path, &mut content)))
+                });
+                match copied {
+                    Ok(None) => return Ok(()),
+                    Ok(Some(entry)) => entry?,
+                    // The file may be gone since it was listed.
+                    Err(e) => {
+                        let reason = format!("file '{}' cannot be read: {e}", file.source.display());
+                        self.refused.push(Refused::of(run, reason));
+                        return Ok(());
+                    }
+                }
+            }
+        };
+        self.log(Record::Artifact { run: run.clone(), artifact })
+    }
+}
+
+/// Opens a regular file and nothing else: a pipe would be waited for, a link may lead anywhere.
+fn open(path: &Path) -> std::io::Result<File> {
+    match std::fs::symlink_metadata(path)?.is_file() {
+        true => File::open(path),
+        false => Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file")),
+    }
+}
+
+fn address(path: &Path) -> String {
+    match url::Url::from_file_path(path) {
+        Ok(url) => url.to_string(),
+        Err(()) => path.display().to_string(),
+    }
+}
+
+/// What the store holds of a group of runs.
+struct Known {
+    runs: BTreeSet<RunId>,
+    merged: Option<Merged>,
+    points: BTreeMap<RunId, Vec<MetricRow>>,
+    series: BTreeMap<RunId, Vec<SeriesRow>>,
+}
+
+impl Known {
+    async fn read(snapshot: &Snapshot, runs: BTreeSet<RunId>) -> Result<Known> {
+        let mut known = Known { merged: None, points: BTreeMap::new(), series: BTreeMap::new(), runs };
+        if known.runs.is_empty() {
+            return Ok(known);
+        }
+        known.merged = Some(merge::merge(snapshot, &known.runs, &BTreeSet::new()).await?);
+        known.points = by_run(snapshot, &Table::Metrics, &known.runs, |r: &MetricRow| &r.run_id).await?;
+        known.series = by_run(snapshot, &Table::Series, &known.runs, |r: &SeriesRow| &r.run_id).await?;
+        Ok(known)
+    }
+
+    fn is_there(&self, run: &RunId) -> bool {
+        self.runs.contains(run)
+    }
+
+    fn state(&self, run: &RunId) -> Option<&RunState> {
+        let merged = self.merged.as_ref().filter(|_| self.is_there(run))?;
+        merged.runs.get(run).map(|run| &run.state)
+    }
+}
+
+async fn by_run<R: Row>(
+    snapshot: &Snapshot,
+    table: &Table,
+    runs: &BTreeSet<RunId>,
+    run_id: impl Fn(&R) -> &String,
+) -> Result<BTreeMap<RunId, Vec<R>>> {
+    let mut grouped: BTreeMap<RunId, Vec<R>> = BTreeMap::new();
+    for row in rows::rows::<R>(snapshot, table, Some(runs)).await? {
+        grouped.entry(RunId::parse(run_id(&row))?).or_default().push(row);
+    }
+    Ok(grouped)
+}

@@ -1,0 +1,160 @@
+//! Bringing runs in from other tools with the real command: refused wholes, reports, a killed import, a foreign store in place.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use runlake::Store;
+
+use crate::ask::{Rows, now, one};
+use crate::program::{done, kill, runlake, text};
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// An MLflow folder of some runs, with 40 points, 3 params, 2 tags and a file each.
+fn folder_of(root: &Path, runs: u32) {
+    let meta = format!("artifact_location: file://{}\nexperiment_id: '1'\nname: many\n", root.display());
+    write(&root.join("1/meta.yaml"), &meta);
+    for n in 0..runs {
+        let run = root.join(format!("1/run{n:05}"));
+        let meta = format!(
+            "run_id: run{n:05}\nlifecycle_stage: active\nstatus: 3\nstart_time: {}\nend_time: {}\nuser_id: ana\n",
+            1_700_000_000_000_i64 + i64::from(n),
+            1_700_000_100_000_i64 + i64::from(n)
+        );
+        write(&run.join("meta.yaml"), &meta);
+        for (key, value) in [("lr", format!("1e-0{}", n % 9 + 1)), ("n", n.to_string()), ("model", "gbm".to_string())] {
+            write(&run.join("params").join(key), &value);
+        }
+        write(&run.join("tags/mlflow.runName"), &format!("run {n}"));
+        write(&run.join("tags/stage"), "dev");
+        write(&run.join("artifacts/out.txt"), &format!("output of {n}"));
+        for key in ["loss", "auc"] {
+            let lines: String = (0..20)
+                .map(|i| format!("{} {} {i}\n", 1_700_000_000_000_i64 + i, f64::from(n) + i as f64 / 7.0))
+                .collect();
+            write(&run.join("metrics").join(key), &lines);
+        }
+    }
+}
+
+async fn everything(store: &Path) -> Vec<Rows> {
+    let store = Store::open(store).unwrap();
+    let mut all = Vec::new();
+    for sql in [
+        "SELECT run_id, experiment, name, status, start_time, end_time, user, config_id FROM runs ORDER BY 1",
+        "SELECT run_id, key, value, type, num FROM params ORDER BY 1, 2",
+        "SELECT run_id, key, step, time, value FROM metrics ORDER BY 1, 2, 3",
+        "SELECT run_id, key, value FROM tags ORDER BY 1, 2",
+        "SELECT run_id, path, size, digest FROM artifacts ORDER BY 1, 2",
+        "SELECT run_id, key, count, mean, last FROM metric_stats ORDER BY 1, 2",
+        "SELECT experiment FROM experiments",
+    ] {
+        all.push(now(&store, sql).await);
+    }
+    all
+}
+
+#[tokio::test]
+async fn an_import_that_was_killed_is_finished_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("mlruns");
+    folder_of(&root, 600);
+    let clean = dir.path().join("clean");
+    Store::create(&clean).unwrap();
+    done(runlake(&clean).arg("import").arg(&root));
+    let wanted = everything(&clean).await;
+
+    let torn = dir.path().join("torn");
+    Store::create(&torn).unwrap();
+    let mut killed = 0;
+    for wait in [60, 110, 170, 260, 400] {
+        let mut child = runlake(&torn).arg("import").arg(&root).stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(wait));
+        killed += u32::from(child.try_wait().unwrap().is_none());
+        kill(&mut child);
+        if wait == 170 {
+            done(runlake(&torn).arg("seal"));
+        }
+    }
+    assert!(killed > 0, "every import ended before it was killed");
+    done(runlake(&torn).arg("import").arg(&root));
+    assert!(everything(&torn).await == wanted, "a killed import and the next one add up to something else than one");
+    done(runlake(&torn).arg("import").arg("--audit").arg(&root));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_and_strict_imports_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, store, report) = (dir.path().join("mlruns"), dir.path().join("store"), dir.path().join("report.jsonl"));
+    folder_of(&root, 3);
+    write(&root.join("1/run00001/metrics/loss"), "1700000000000 0.5 0\n1700000000001 nonsense 1\n");
+    Store::create(&store).unwrap();
+
+    let strict = runlake(&store).arg("import").arg("--strict").arg(&root).output().unwrap();
+    assert_eq!(strict.status.code(), Some(1));
+    assert!(text(&strict.stderr).contains("1 thing cannot be read; nothing was imported"), "{}", text(&strict.stderr));
+    assert_eq!(one(&Store::open(&store).unwrap(), "SELECT count(*) FROM runs").await, "0");
+
+    let audit = runlake(&store).arg("import").arg("--audit").arg(&root).output().unwrap();
+    assert_eq!(audit.status.code(), Some(1));
+    assert!(text(&audit.stdout).contains("missing: the source has changed"), "{}", text(&audit.stdout));
+
+    let output = runlake(&store).arg("import").arg(&root).arg("--report").arg(&report).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("line 2: 'nonsense' is no number"), "{}", text(&output.stderr));
+    assert_eq!(one(&Store::open(&store).unwrap(), "SELECT count(*) FROM metrics").await, "101");
+    let lines: Vec<serde_json::Value> =
+        fs::read_to_string(&report).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().filter(|line| line["type"] == "skipped").count(), 1);
+    let params = lines.iter().find(|line| line["kind"] == "params").unwrap();
+    assert_eq!((params["found"].as_i64(), params["added"].as_i64()), (Some(9), Some(9)));
+}
+
+#[tokio::test]
+async fn a_foreign_store_is_asked_in_place_and_read_again_once_it_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, cache) = (dir.path().join("mlruns"), dir.path().join("cache"));
+    folder_of(&root, 4);
+    let ask = |sql: &str| {
+        let mut command = runlake(Path::new("/nowhere"));
+        let command = command.env("XDG_CACHE_HOME", &cache).arg("sql").arg("--from").arg(&root);
+        done(command.args(["--format", "csv", "-c", sql])).lines().nth(1).unwrap_or_default().to_string()
+    };
+    assert_eq!(ask("SELECT count(*), sum(params.n) FROM runs"), "4,6");
+    assert!(ask("SELECT uri FROM artifacts LIMIT 1").starts_with("file:///"));
+    let stores = || {
+        fs::read_dir(cache.join("runlake/mirrors"))
+            .unwrap()
+            .map(|e| fs::read_dir(e.unwrap().path()).unwrap().count())
+            .sum::<usize>()
+    };
+    assert_eq!(ask("SELECT count(*) FROM metrics"), "160");
+    assert_eq!(stores(), 1);
+    write(&root.join("1/run00001/metrics/loss"), "1700000000000 0.5 0\n");
+    assert_eq!(ask("SELECT count(*) FROM metrics"), "141");
+    for n in 0..3 {
+        write(&root.join("1/run00001/params/more"), &"x".repeat(n + 2));
+        assert_eq!(ask("SELECT value FROM params WHERE key = 'more'"), "x".repeat(n + 2));
+    }
+    assert_eq!(stores(), 2, "earlier states are forgotten, save the last one");
+}
+
+#[test]
+fn what_is_no_store_of_anybody_is_wrong_usage() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("store");
+    Store::create(&store).unwrap();
+    for (args, says) in [
+        (vec![dir.path().join("gone").display().to_string()], "cannot be read: No such file"),
+        (vec!["mlflow".to_string()], "no path is given"),
+        (vec![dir.path().display().to_string()], "holds nothing that can be imported"),
+    ] {
+        let output = runlake(&store).arg("import").args(&args).output().unwrap();
+        let err = text(&output.stderr);
+        assert!(output.status.code() != Some(0) && err.contains(says), "{args:?}: {err}");
+    }
+}
