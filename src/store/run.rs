@@ -221,23 +221,26 @@ impl Run {
         &self,
         values: impl IntoIterator<Item = (K, V)>,
     ) -> Result<()> {
+        let values: Vec<(String, ParamValue)> = values.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
         let mut known = self.params.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut new: Vec<(String, ParamValue)> = Vec::new();
-        for (key, value) in values {
-            let (key, value) = (key.into(), value.into());
-            check_key("param", &key)?;
-            let earlier = known.get(&key).or_else(|| new.iter().find(|(k, _)| *k == key).map(|(_, v)| v));
-            match earlier {
-                Some(old) if *old != value => {
+        let mut here: HashMap<&str, &ParamValue> = HashMap::with_capacity(values.len());
+        for (key, value) in &values {
+            check_key("param", key)?;
+            match known.get(key).or_else(|| here.get(key.as_str()).copied()) {
+                Some(old) if old != value => {
                     return Err(StoreError::ParamConflict {
                         run: self.run(),
-                        key,
+                        key: key.clone(),
                         old: shown(old),
-                        new: shown(&value),
+                        new: shown(value),
                     });
                 }
                 Some(_) => {}
-                None => new.push((key, value)),
+                None => {
+                    here.insert(key, value);
+                    new.push((key.clone(), value.clone()));
+                }
             }
         }
         if new.is_empty() {

@@ -123,6 +123,8 @@ struct State {
     // The file has lost its name, and what it holds could not be logged again yet.
     homeless: bool,
     sync_thread: bool,
+    /// Whether the sync thread waits for something to sync: waking it costs a system call, and mostly it is awake.
+    waiting: bool,
     closed: bool,
 }
 
@@ -169,7 +171,9 @@ impl SegmentWriter {
         let result = shared.append(&mut state, record);
         match result {
             Ok(()) => {
-                shared.changed.notify_one();
+                if std::mem::take(&mut state.waiting) {
+                    shared.changed.notify_one();
+                }
                 if durability == Durability::Synced {
                     let failed_syncs = state.failed_syncs;
                     if let Err(e) = shared.sync(state) {
@@ -383,14 +387,15 @@ impl Shared {
         std::thread::Builder::new().name("runlake-sync".into()).spawn(move || {
             let mut beat = Instant::now();
             while let Some(shared) = weak.upgrade() {
-                let state = shared.lock();
+                let mut state = shared.lock();
                 if state.closed {
                     return;
                 }
                 let idle = state.segment.as_ref().is_none_or(|s| s.synced >= s.len);
                 if idle {
+                    state.waiting = true;
                     let waited = shared.changed.wait_timeout(state, HEARTBEAT.min(Duration::from_secs(5)));
-                    drop(waited);
+                    waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0.waiting = false;
                 } else {
                     drop(state);
                 }
