@@ -7,6 +7,8 @@ mod rows;
 mod segments;
 mod tables;
 
+use std::io::ErrorKind;
+
 use super::cut::Cut;
 use super::error::{Result, StoreError};
 use super::live::Live;
@@ -87,8 +89,13 @@ impl Store {
     /// An I/O error other than a missing file; what is damaged is in the report.
     pub async fn verify(&self, repair: bool) -> Result<VerifyReport> {
         let mut report = VerifyReport::default();
-        // Nobody seals, and so removes, what is being looked at.
-        let lock = self.io().lock(layout::SEAL_LOCK, true).map_err(StoreError::io(layout::SEAL_LOCK))?;
+        // Nobody seals, and so removes, what is being looked at. Who may only read cannot take the lock, and looks all the same.
+        let lock = match self.io().lock(layout::SEAL_LOCK, true) {
+            Err(e) if !repair && matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+                None
+            }
+            other => other.map_err(StoreError::io(layout::SEAL_LOCK))?,
+        };
         self.verify_manifest(&mut report)?;
         let cut = cuts::cuts(self.tables(), repair, &mut report).await?;
         let live = segments::segments(self.io(), &cut, repair, &mut report)?;
