@@ -113,6 +113,27 @@ pub struct RunStart {
     pub notes: Option<String>,
 }
 
+impl RunStart {
+    /// A beginning of which nothing more is known.
+    pub fn new(run: RunId, experiment: impl Into<String>, start_time: Micros) -> Self {
+        RunStart {
+            run,
+            experiment: experiment.into(),
+            name: None,
+            parent: None,
+            start_time,
+            user: None,
+            host: None,
+            command: None,
+            git_commit: None,
+            git_branch: None,
+            git_dirty: None,
+            git_remote: None,
+            notes: None,
+        }
+    }
+}
+
 /// Values of one or more metrics, logged together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricPoints {

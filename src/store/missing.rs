@@ -172,19 +172,9 @@ mod tests {
     fn run(name: &str, notes: Option<&str>, tags: &[(&str, &str)]) -> RunState {
         let run = RunId::parse("r").unwrap();
         let start = RunStart {
-            run: run.clone(),
-            experiment: "e".into(),
             name: Some(name.into()),
-            parent: None,
-            start_time: Micros(1),
-            user: None,
-            host: None,
-            command: None,
-            git_commit: None,
-            git_branch: None,
-            git_dirty: None,
-            git_remote: None,
             notes: notes.map(str::to_string),
+            ..RunStart::new(run.clone(), "e", Micros(1))
         };
         let set = tags.iter().map(|(k, v)| (k.to_string(), Some(v.to_string()))).collect();
         state(vec![Record::Start(start), Record::Tags { run, set, remove: Vec::new() }])

@@ -26,21 +26,7 @@ pub struct RunOptions {
 impl RunOptions {
     /// A run of this experiment, which is made at first use.
     pub fn new(experiment: impl Into<String>) -> Self {
-        let start = RunStart {
-            run: RunId::generate(),
-            experiment: experiment.into(),
-            name: None,
-            parent: None,
-            start_time: Micros::now(),
-            user: None,
-            host: None,
-            command: None,
-            git_commit: None,
-            git_branch: None,
-            git_dirty: None,
-            git_remote: None,
-            notes: None,
-        };
+        let start = RunStart::new(RunId::generate(), experiment.into(), Micros::now());
         RunOptions { start }
     }
 

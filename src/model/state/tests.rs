@@ -20,21 +20,7 @@ fn tag(set: &[(&str, &str)], remove: &[&str]) -> Record {
 }
 
 fn start(time: i64) -> Record {
-    Record::Start(RunStart {
-        run: run(),
-        experiment: "e".into(),
-        name: None,
-        parent: None,
-        start_time: Micros(time),
-        user: None,
-        host: None,
-        command: None,
-        git_commit: None,
-        git_branch: None,
-        git_dirty: None,
-        git_remote: None,
-        notes: None,
-    })
+    Record::Start(RunStart::new(run(), "e", Micros(time)))
 }
 
 fn finish(status: Status) -> Record {

@@ -97,21 +97,7 @@ impl ForeignRun {
     /// A run of which only its beginning is known.
     pub fn new(run: RunId, experiment: impl Into<String>, start_time: Micros) -> Self {
         ForeignRun {
-            start: RunStart {
-                run,
-                experiment: experiment.into(),
-                name: None,
-                parent: None,
-                start_time,
-                user: None,
-                host: None,
-                command: None,
-                git_commit: None,
-                git_branch: None,
-                git_dirty: None,
-                git_remote: None,
-                notes: None,
-            },
+            start: RunStart::new(run, experiment.into(), start_time),
             status: Status::Running,
             end_time: None,
             error: None,

@@ -288,49 +288,35 @@ fn read_columns(
 
 /// All rows in the bytes of a Parquet file; `path` names it in errors.
 pub fn decode_file(path: &str, bytes: bytes::Bytes) -> Result<RecordBatch> {
-    let (schema, batches) = decode_batches(path, bytes, None)?;
+    decode_columns(path, bytes, None)
+}
+
+fn decode_columns(path: &str, bytes: bytes::Bytes, columns: Option<&[&str]>) -> Result<RecordBatch> {
+    let (schema, batches) = decode_batches(path, bytes, columns)?;
     let batches = batches.collect::<Result<Vec<_>>>()?;
     concat_batches(&schema, &batches).map_err(StoreError::arrow(path))
 }
 
-/// The rows in the bytes of a Parquet file batch by batch, and their schema; with all columns or one.
+/// The rows in the bytes of a Parquet file batch by batch, and their schema; with all columns or some.
 pub fn decode_batches(
     path: &str,
     bytes: bytes::Bytes,
-    column: Option<&str>,
+    columns: Option<&[&str]>,
 ) -> Result<(arrow::datatypes::SchemaRef, impl Iterator<Item = Result<RecordBatch>> + use<>)> {
     let path = path.to_string();
-    let mut builder = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes)
-        .map_err(StoreError::parquet(path.clone()))?;
-    if let Some(column) = column {
-        let mask = parquet::arrow::ProjectionMask::columns(builder.parquet_schema(), [column]);
+    let mut builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(StoreError::parquet(path.clone()))?;
+    if let Some(columns) = columns {
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
         builder = builder.with_projection(mask);
     }
     let reader = builder.with_batch_size(64 * 1024).build().map_err(StoreError::parquet(path.clone()))?;
-    let empty = RecordBatch::new_empty(arrow::array::RecordBatchReader::schema(&reader));
+    let empty = RecordBatch::new_empty(reader.schema());
     let schema = plain(&empty).map_err(StoreError::arrow(&path))?.schema();
     let batches = reader.map(move |rows| {
         let rows = rows.map_err(|e| StoreError::parquet(path.clone())(e.into()))?;
         plain(&rows).map_err(StoreError::arrow(&path))
     });
     Ok((schema, batches))
-}
-
-/// Some columns of all rows in the bytes of a Parquet file.
-fn decode_columns(path: &str, bytes: bytes::Bytes, columns: Option<&[&str]>) -> Result<RecordBatch> {
-    let read = || -> parquet::errors::Result<RecordBatch> {
-        let mut builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
-        if let Some(columns) = columns {
-            let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-            builder = builder.with_projection(mask);
-        }
-        let reader = builder.with_batch_size(64 * 1024).build()?;
-        let schema = reader.schema();
-        let batches = reader.collect::<Result<Vec<_>, _>>()?;
-        Ok(concat_batches(&schema, &batches)?)
-    };
-    let rows = read().map_err(StoreError::parquet(path))?;
-    plain(&rows).map_err(StoreError::arrow(path))
 }
 
 /// Rows with the string types of our own files.

@@ -135,7 +135,7 @@ fn rows_in(
 ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
     let path = version.full_path(file);
     let bytes = tables.io.read(&path).map_err(StoreError::io(&path))?;
-    Ok(decode_batches(&path, bytes, column)?.1)
+    Ok(decode_batches(&path, bytes, column.as_ref().map(std::slice::from_ref))?.1)
 }
 
 /// Looks at the commits that readers of the versions from `since` on need, and at those that cuts have digests of.
