@@ -6,7 +6,7 @@ use crate::store::{cut, segment};
 
 /// Reads bytes as a segment; gives how far that went and the number of records.
 pub fn scan_segment(bytes: &[u8]) -> (u64, u64) {
-    let scan = segment::scan(bytes, 0, |_| ());
+    let scan = segment::scan(&segment::Content::whole(bytes.to_vec()), 0, |_| ());
     (scan.end, scan.records)
 }
 

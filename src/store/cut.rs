@@ -24,6 +24,10 @@ pub struct Mark {
     pub segment: u32,
     /// Up to which byte.
     pub offset: u64,
+    /// Number of its records up to there, so that nobody has to read them to know how they are numbered; early stores
+    /// do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<u64>,
     /// When it was.
     pub time: Micros,
 }
@@ -235,12 +239,12 @@ impl Cut {
         Ok(purged.runs.len())
     }
 
-    /// Byte from which on a segment is live; `None` when all of it is sealed.
-    pub fn live_from(&self, writer: WriterId, number: u32) -> Option<u64> {
+    /// Byte from which on a segment is live, and the number of records before; `None` when all of it is sealed.
+    pub fn live_from(&self, writer: WriterId, number: u32) -> Option<(u64, Option<u64>)> {
         match self.marks.get(&writer.to_string()) {
             Some(mark) if number < mark.segment => None,
-            Some(mark) if number == mark.segment => Some(mark.offset),
-            _ => Some(0),
+            Some(mark) if number == mark.segment => Some((mark.offset, mark.records)),
+            _ => Some((0, None)),
         }
     }
 }
@@ -323,6 +327,9 @@ pub struct BatchSegment {
     pub from: u64,
     /// Byte after the last.
     pub to: u64,
+    /// Number of records of the segment up to `from`, and up to `to`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<(u64, u64)>,
     /// blake3 of those bytes.
     pub digest: String,
     /// Whether the segment ends there for good, so that its file may go.

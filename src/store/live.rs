@@ -76,6 +76,8 @@ pub struct Found {
     pub path: String,
     /// Byte from which on it is live; `u64::MAX` when all of it is sealed.
     pub from: u64,
+    /// Number of records before that byte, where it is known.
+    pub before: Option<u64>,
     /// Byte after the last whole record.
     pub end: u64,
     /// Size of the file.
@@ -227,8 +229,9 @@ pub fn find(io: &dyn Io, cut: &Cut, names: &[Entry]) -> Result<Vec<Found>> {
         let len = entry.stat.len;
         let alive = is_alive(io, &path, entry.stat.modified)?;
         // One that is sealed as a whole is listed too, with nothing in it: it may be waiting to be removed.
-        let from = cut.live_from(writer, number).unwrap_or(u64::MAX);
-        found.push(Found { writer, number, path, from, end: from, len, alive, next_sequence: None, damage: None });
+        let (from, before) = cut.live_from(writer, number).unwrap_or((u64::MAX, None));
+        let (end, next_sequence, damage) = (from, None, None);
+        found.push(Found { writer, number, path, from, before, end, len, alive, next_sequence, damage });
     }
     Ok(found)
 }
@@ -263,15 +266,15 @@ pub fn read(io: &dyn Io, found: &mut Found, live: &mut Reading) -> Result<Option
     if found.from == u64::MAX {
         return Ok(Some(()));
     }
-    let bytes = match io.read(&found.path) {
-        Ok(bytes) => bytes,
+    let content = match segment::Content::read(io, &found.path, found.from, found.before) {
+        Ok(content) => content,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(StoreError::io(&found.path)(e)),
     };
-    let scan = segment::scan_raw(&bytes, found.from, |version, record, _| {
+    let scan = segment::scan_raw(&content, found.from, |version, record, _| {
         live.add_raw(version, record).map(ControlFlow::Continue)
     });
-    found.len = bytes.len() as u64;
+    found.len = content.len();
     found.end = scan.end.max(found.from);
     found.next_sequence = Some(scan.next_sequence);
     found.damage = scan.damage;

@@ -175,7 +175,7 @@ impl Store {
         let manifest = Manifest::read(io.as_ref(), &place)?;
         let asked = Arc::clone(&io);
         let absorbed = move |writer, number| match Cut::newest(asked.as_ref()) {
-            Ok(cut) => Ok(cut.live_from(writer, number)),
+            Ok(cut) => Ok(cut.live_from(writer, number).map(|(from, _)| from)),
             Err(StoreError::Io { source, .. }) => Err(source),
             Err(e) => Err(std::io::Error::other(e.to_string())),
         };

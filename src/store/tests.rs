@@ -148,6 +148,31 @@ async fn deleted_runs_are_hidden_come_back_and_are_reclaimed() {
 }
 
 #[tokio::test]
+async fn what_is_sealed_of_a_live_segment_is_not_read_again() {
+    let (dir, store) = new_store();
+    let run = store.start_run(RunOptions::new("wine")).unwrap();
+    let log = |step: i64| run.log_metric_at("loss", step as f64, step).unwrap();
+    (0..10).for_each(log);
+    store.seal().await.unwrap();
+    (10..15).for_each(log);
+    let before = store.snapshot().unwrap();
+    let [found] = before.segments() else { panic!("one segment is live") };
+    let whole = std::fs::read(dir.path().join("s").join(&found.path)).unwrap();
+    let (from, sealed) = (found.from as usize, found.before.unwrap());
+    // The ten points and the start.
+    assert_eq!((sealed, found.next_sequence), (11, Some(16)));
+
+    let mut harmed = whole.clone();
+    harmed[from - 3] ^= 1;
+    std::fs::write(dir.path().join("s").join(&found.path), &harmed).unwrap();
+    assert_eq!(dump(&store).await["metrics"].len(), 15);
+    assert!(store.snapshot().unwrap().damaged().is_empty());
+    assert_eq!(store.seal().await.unwrap().records, 5);
+    assert_eq!(dump(&store).await["metrics"].len(), 15);
+    assert_eq!(store.verify(false).await.unwrap().findings.len(), 1, "it is told of all the same");
+}
+
+#[tokio::test]
 async fn an_ended_run_is_taken_up_again() {
     let (_dir, store) = new_store();
     let first = log_everything(&store, "wine", 1);

@@ -13,7 +13,7 @@ use crate::store::error::{Result, StoreError};
 use crate::store::live::{self, Found, Live, Load, Reading};
 use crate::store::merge::{self, Merged};
 use crate::store::sealed;
-use crate::store::segment::{self, RawRecord};
+use crate::store::segment::{self, Content, RawRecord};
 use crate::store::snapshot::Snapshot;
 
 /// What a call of `seal` did.
@@ -122,18 +122,18 @@ fn plan(tables: &Tables, cut: &Cut, limits: Limits) -> Result<Plan> {
             stopped.insert(found.writer);
             continue;
         }
-        let content = match io.read(&found.path) {
+        let content = match Content::read(io, &found.path, found.from, found.before) {
             Ok(content) => content,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
             Err(e) => return Err(StoreError::io(&found.path)(e)),
         };
-        if (content.len() as u64) < found.from {
+        if content.len() < found.from {
             let problem = format!("has {} bytes, and {} of it are sealed already", content.len(), found.from);
             damaged.push((found.path.clone(), problem));
             stopped.insert(found.writer);
             continue;
         }
-        if content.len() as u64 > found.from {
+        if content.len() > found.from {
             // Its writer syncs it at its own time, or never if it is dead; what the batch names must not vanish.
             match io.sync(&found.path) {
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
@@ -182,7 +182,8 @@ fn plan(tables: &Tables, cut: &Cut, limits: Limits) -> Result<Plan> {
             number: found.number,
             from: found.from,
             to,
-            digest: blake3::hash(&content[found.from as usize..to as usize]).to_hex().to_string(),
+            records: Some((scan.index - scan.records, scan.index)),
+            digest: blake3::hash(content.range(found.from..to)).to_hex().to_string(),
             closed,
         });
     }
@@ -257,7 +258,8 @@ pub(super) async fn apply(
 pub(super) fn mark(next: &mut Cut, batch: &Batch, segments: &[BatchSegment], forget: &[String]) {
     for s in segments {
         // A closed segment is done as a whole; so a record that turns up behind it later is not looked for.
-        let mark = Mark { segment: s.number, offset: s.to, time: batch.time };
+        let records = s.records.map(|(_, after)| after);
+        let mark = Mark { segment: s.number, offset: s.to, records, time: batch.time };
         let old = next.marks.insert(s.writer.clone(), mark);
         if let Some(old) = old.filter(|old| old.segment > s.number) {
             next.marks.insert(s.writer.clone(), old);
@@ -284,8 +286,10 @@ fn read_segments(tables: &Tables, cut: &Cut, segments: &[BatchSegment]) -> Resul
     let mut live = Reading::default();
     for s in segments {
         let path = s.path()?;
-        let content = tables.io.read_range(&path, 0..s.to).map_err(StoreError::io(&path))?;
-        if blake3::hash(&content[s.from as usize..]).to_hex().as_str() != s.digest {
+        let content = Content::read(tables.io.as_ref(), &path, s.from, s.records.map(|(before, _)| before));
+        let mut content = content.map_err(StoreError::io(&path))?;
+        content.truncate(s.to);
+        if content.len() < s.to || blake3::hash(content.range(s.from..s.to)).to_hex().as_str() != s.digest {
             return Err(StoreError::damaged(path, "has changed since the operation that absorbs it was begun"));
         }
         segment::scan_raw(&content, s.from, |version, record, _| {
@@ -301,7 +305,7 @@ pub(super) fn remove_absorbed(tables: &Tables, segments: &[BatchSegment]) -> Res
         let path = s.path()?;
         match tables.io.stat(&path) {
             // Its writer was taken for dead and was not: what it wrote since stays, and is sealed later.
-            Ok(stat) if stat.len > s.to && grew_by_records(tables, &path, s.to)? => {}
+            Ok(stat) if stat.len > s.to && grew_by_records(tables, &path, s)? => {}
             Ok(_) => match tables.io.remove(&path) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(StoreError::io(path)(e)),
                 _ => {}
@@ -313,9 +317,9 @@ pub(super) fn remove_absorbed(tables: &Tables, segments: &[BatchSegment]) -> Res
     Ok(())
 }
 
-fn grew_by_records(tables: &Tables, path: &str, to: u64) -> Result<bool> {
-    let content = tables.io.read(path).map_err(StoreError::io(path))?;
-    let scan = segment::scan(&content, to, |_| ());
+fn grew_by_records(tables: &Tables, path: &str, s: &BatchSegment) -> Result<bool> {
+    let content = Content::read(tables.io.as_ref(), path, s.to, s.records.map(|(_, after)| after));
+    let scan = segment::scan(&content.map_err(StoreError::io(path))?, s.to, |_| ());
     Ok(scan.records > 0 || scan.damage.is_some())
 }
 

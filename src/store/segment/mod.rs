@@ -13,5 +13,5 @@ mod reader;
 mod writer;
 
 pub use frame::{enclose, header_for};
-pub use reader::{Damage, RawRecord, Scan, SegmentRecord, read_header, scan, scan_raw};
+pub use reader::{Content, Damage, RawRecord, Scan, SegmentRecord, read_header, scan, scan_raw};
 pub use writer::{Durability, SegmentWriter, WriteFailure, WriterOptions, host};

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
+use bytes::Bytes;
 use serde::Deserialize;
 
 use super::frame::{self, FORMAT, Frame, Header, METRICS, NoFrame};
@@ -80,6 +81,8 @@ impl fmt::Display for Damage {
 pub struct Scan {
     /// Offset after the last whole record.
     pub end: u64,
+    /// Number of records before it in the segment.
+    pub index: u64,
     /// Number of records that were read.
     pub records: u64,
     /// Sequence of the record that would follow; 0 where there is no header.
@@ -95,6 +98,52 @@ pub fn read_header(io: &dyn Io, path: &str) -> io::Result<Result<(Header, u64), 
     Ok(decode_header(&head))
 }
 
+/// The bytes of a segment, as a whole or from some record on.
+#[derive(Debug)]
+pub struct Content {
+    /// Where in the file they begin.
+    start: u64,
+    bytes: Bytes,
+    /// The header and the number of records before, where the bytes do not begin with the file.
+    skipped: Option<(Header, u64)>,
+}
+
+impl Content {
+    /// All bytes of a segment.
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        Content { start: 0, bytes: bytes.into(), skipped: None }
+    }
+
+    /// Reads what stands behind byte `from`; `before` is the number of records up to there. Where that is not known, or is
+    /// more than the file has, the segment is read as a whole.
+    pub fn read(io: &dyn Io, path: &str, from: u64, before: Option<u64>) -> io::Result<Self> {
+        let Some(before) = before.filter(|_| from > 0) else { return io.read(path).map(Content::whole) };
+        let len = io.stat(path)?.len;
+        match read_header(io, path)? {
+            Ok((header, _)) if len >= from => {
+                let bytes = io.read_range(path, from..len)?;
+                Ok(Content { start: from, bytes, skipped: Some((header, before)) })
+            }
+            _ => io.read(path).map(Content::whole),
+        }
+    }
+
+    /// Size of the file.
+    pub fn len(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    /// Forgets what stands behind a byte of the file.
+    pub fn truncate(&mut self, end: u64) {
+        self.bytes.truncate(end.saturating_sub(self.start) as usize);
+    }
+
+    /// The bytes in a range of the file, which must not begin before what was read.
+    pub fn range(&self, range: Range<u64>) -> &[u8] {
+        &self.bytes[(range.start - self.start) as usize..(range.end - self.start) as usize]
+    }
+}
+
 fn decode_header(bytes: &[u8]) -> Result<(Header, u64), Damage> {
     let damage = |problem| Damage { offset: 0, intact: 0, problem, newer: false };
     let (header, end) = frame::decode_header(bytes).map_err(damage)?;
@@ -107,9 +156,9 @@ fn decode_header(bytes: &[u8]) -> Result<(Header, u64), Damage> {
 
 /// Reads the records of a segment from byte `from` (0: from the first one on) and hands each to `each`.
 ///
-/// `bytes` is the segment as a whole. Offsets in the answer are within the file.
-pub fn scan(bytes: &[u8], from: u64, mut each: impl FnMut(SegmentRecord)) -> Scan {
-    walk(bytes, from, |version, frame| {
+/// Offsets in the answer are within the file.
+pub fn scan(content: &Content, from: u64, mut each: impl FnMut(SegmentRecord)) -> Scan {
+    walk(content, from, |version, frame| {
         let decoded = postcard::from_bytes::<(Micros, Record)>(frame.payload);
         let (time, record) = decoded.map_err(|e| e.to_string())?;
         each(SegmentRecord { version: Version { time, ..version }, record });
@@ -120,11 +169,11 @@ pub fn scan(bytes: &[u8], from: u64, mut each: impl FnMut(SegmentRecord)) -> Sca
 /// Like [`scan`], without a copy of the names in records of metrics; `each` also gets the size of the record in bytes. It
 /// may end the scan after a record; one that it refuses ends it as damage.
 pub fn scan_raw<'a>(
-    bytes: &'a [u8],
+    content: &'a Content,
     from: u64,
     mut each: impl FnMut(Version, RawRecord<'a>, usize) -> Result<ControlFlow<()>, InvalidRunId>,
 ) -> Scan {
-    walk(bytes, from, |version, frame| {
+    walk(content, from, |version, frame| {
         let (time, record) = RawRecord::decode(frame).map_err(|e| e.to_string())?;
         each(Version { time, ..version }, record, frame.len).map_err(|e| e.to_string())
     })
@@ -132,19 +181,20 @@ pub fn scan_raw<'a>(
 
 /// Finds the whole frames of a segment; the version that `each` gets lacks the time, which is in the payload.
 fn walk<'a>(
-    bytes: &'a [u8],
+    content: &'a Content,
     from: u64,
     mut each: impl FnMut(Version, &Frame<'a>) -> Result<ControlFlow<()>, String>,
 ) -> Scan {
-    let (header, first) = match decode_header(bytes) {
-        Ok(found) => found,
-        Err(damage) => return Scan { end: 0, records: 0, next_sequence: 0, damage: Some(damage) },
+    let (header, mut at, mut index) = match &content.skipped {
+        Some((header, before)) => (header.clone(), content.start, *before),
+        None => match decode_header(&content.bytes) {
+            Ok((header, first)) => (header, first, 0),
+            Err(damage) => return Scan { end: 0, index: 0, records: 0, next_sequence: 0, damage: Some(damage) },
+        },
     };
-    let mut at = first;
-    let mut index = 0;
     let mut records = 0;
     let damage = loop {
-        let rest = &bytes[at as usize..];
+        let rest = &content.bytes[(at - content.start) as usize..];
         if rest.is_empty() {
             break None;
         }
@@ -175,7 +225,7 @@ fn walk<'a>(
         }
     };
     let damage = damage.map(|problem| Damage { offset: at, intact: index, problem, newer: false });
-    Scan { end: at, records, next_sequence: header.first_sequence + index, damage }
+    Scan { end: at, index, records, next_sequence: header.first_sequence + index, damage }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::reopened::{Lines, shown};
 use crate::model::{Record, RunId, Status};
 use crate::store::ops::GcOptions;
-use crate::store::segment::{SegmentWriter, scan};
+use crate::store::segment::{Content, SegmentWriter, scan};
 use crate::store::testing::disk::{Disk, Fault, Loss, Process};
 use crate::store::*;
 
@@ -25,7 +25,7 @@ fn numbers(disk: &Disk) -> Vec<usize> {
     let mut numbers = Vec::new();
     for entry in live::names(io.as_ref()).unwrap() {
         let bytes = io.read(&format!("{}/{}", layout::LIVE, entry.name)).unwrap();
-        let scan = scan(&bytes, 0, |found| {
+        let scan = scan(&Content::whole(bytes.clone()), 0, |found| {
             let Record::Notes { notes: Some(text), .. } = found.record else { panic!("only notes are logged here") };
             numbers.push(text.split(' ').next().unwrap().parse().unwrap());
         });
@@ -216,7 +216,7 @@ fn a_writer_whose_segment_fills_up_after_it_was_taken_logs_the_rest_again() {
     let mut found = Vec::new();
     for entry in live::names(io.as_ref()).unwrap() {
         let bytes = io.read(&format!("{}/{}", layout::LIVE, entry.name)).unwrap();
-        scan(&bytes, 0, |record| {
+        scan(&Content::whole(bytes.clone()), 0, |record| {
             let Record::Notes { notes: Some(text), .. } = record.record else { panic!("only notes are logged here") };
             found.push(text.split(' ').next().unwrap().parse::<usize>().unwrap());
         });

@@ -8,6 +8,7 @@ use crate::store::cut::Cut;
 use crate::store::error::{Result, StoreError};
 use crate::store::io::Io;
 use crate::store::live::{self, Found, Live, Reading};
+use crate::store::segment::Content;
 use crate::store::{layout, segment};
 
 /// Reads every segment record by record; gives what the live ones hold.
@@ -59,12 +60,12 @@ fn one(
     report: &mut VerifyReport,
 ) -> Result<Option<u64>> {
     let content = match io.read(&found.path) {
-        Ok(content) => content,
+        Ok(bytes) => Content::whole(bytes),
         // Its writer, or nobody, knows why.
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(StoreError::io(&found.path)(e)),
     };
-    report.read(content.len());
+    report.read(content.len() as usize);
     let mut runs = BTreeSet::new();
     let mut next = None;
     let scan = segment::scan(&content, 0, |record| {
@@ -79,12 +80,12 @@ fn one(
         let problem = format!("begins with record {}, and {lost} before it are nowhere", header.first_sequence);
         report.find(&found.path, problem, plural(scan.records, "record"));
     }
-    let sealed = if found.from == u64::MAX { content.len() as u64 } else { found.from };
+    let sealed = if found.from == u64::MAX { content.len() } else { found.from };
     let problem = if let Some(damage) = &scan.damage {
         Some(damage.to_string())
-    } else if (content.len() as u64) < sealed {
+    } else if content.len() < sealed {
         Some(format!("is cut short: it has {} bytes, and {sealed} were sealed of it", content.len()))
-    } else if !last && scan.end < content.len() as u64 {
+    } else if !last && scan.end < content.len() {
         Some(format!("ends within a record at byte {}, though its writer went on to the next segment", scan.end))
     } else {
         None
@@ -110,10 +111,10 @@ fn one(
 
 /// Keeps the intact part of a segment under its name and the whole of it under another. Repeatable at any point: the
 /// copy is made before the original changes, and that changes at once.
-fn set_aside(io: &dyn Io, found: &Found, content: &[u8], scan: &segment::Scan) -> Result<String> {
-    let aside = aside::copy(io, &found.path, content)?;
+fn set_aside(io: &dyn Io, found: &Found, content: &Content, scan: &segment::Scan) -> Result<String> {
+    let aside = aside::copy(io, &found.path, content.range(0..content.len()))?;
     if scan.records > 0 {
-        io.replace(&found.path, &content[..scan.end as usize]).map_err(StoreError::io(&found.path))?;
+        io.replace(&found.path, content.range(0..scan.end)).map_err(StoreError::io(&found.path))?;
         Ok(format!("{} kept, the damaged file is {aside}", plural(scan.records, "record")))
     } else {
         io.remove(&found.path).map_err(StoreError::io(&found.path))?;

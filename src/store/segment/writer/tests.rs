@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::*;
 use crate::model::RunId;
 use crate::store::io::LocalIo;
-use crate::store::segment::{SegmentRecord, scan};
+use crate::store::segment::{Content, SegmentRecord, scan};
 use crate::store::testing::{Fate, HookedIo};
 
 fn record(n: usize) -> Record {
@@ -43,7 +43,7 @@ fn segments(dir: &Path) -> Vec<Vec<u8>> {
 fn read_all(dir: &Path) -> Vec<SegmentRecord> {
     let mut records = Vec::new();
     for bytes in segments(dir) {
-        let scan = scan(&bytes, 0, |record| records.push(record));
+        let scan = scan(&Content::whole(bytes.clone()), 0, |record| records.push(record));
         assert_eq!((scan.damage, scan.end), (None, bytes.len() as u64));
     }
     records
@@ -79,7 +79,7 @@ fn a_segment_torn_at_any_byte_gives_the_whole_records_before_it() {
     let (_, first) = frame::decode_header(bytes).unwrap();
     for len in first..=bytes.len() {
         let mut found = 0;
-        let scan = scan(&bytes[..len], 0, |_| found += 1);
+        let scan = scan(&Content::whole(bytes[..len].to_vec()), 0, |_| found += 1);
         let whole = ends.iter().filter(|end| **end <= len).count();
         assert_eq!((found, scan.damage), (whole, None), "cut at {len}");
         // A power cut may leave zeros where the rest was to be.
@@ -87,7 +87,7 @@ fn a_segment_torn_at_any_byte_gives_the_whole_records_before_it() {
         zeros.resize(len + 50, 0);
         if len == ends.get(whole.wrapping_sub(1)).copied().unwrap_or(first) {
             let mut found = 0;
-            assert_eq!(super::super::scan(&zeros, 0, |_| found += 1).damage, None);
+            assert_eq!(super::super::scan(&Content::whole(zeros.clone()), 0, |_| found += 1).damage, None);
             assert_eq!(found, whole);
         }
     }
@@ -111,7 +111,9 @@ fn a_flipped_bit_anywhere_is_reported_with_its_place() {
             let mut bytes = bytes.clone();
             bytes[at] ^= 1 << bit;
             let mut found = 0;
-            let damage = scan(&bytes, 0, |_| found += 1).damage.unwrap_or_else(|| panic!("bit {bit} of {at}"));
+            let damage = scan(&Content::whole(bytes.clone()), 0, |_| found += 1)
+                .damage
+                .unwrap_or_else(|| panic!("bit {bit} of {at}"));
             let frame = starts.iter().rposition(|start| *start <= at).unwrap();
             assert_eq!((damage.offset, damage.intact, found), (starts[frame] as u64, frame as u64, frame));
         }
@@ -119,7 +121,7 @@ fn a_flipped_bit_anywhere_is_reported_with_its_place() {
     for at in 0..first {
         let mut bytes = bytes.clone();
         bytes[at] ^= 1;
-        assert!(scan(&bytes, 0, |_| ()).damage.is_some(), "byte {at} of the header");
+        assert!(scan(&Content::whole(bytes.clone()), 0, |_| ()).damage.is_some(), "byte {at} of the header");
     }
 }
 
@@ -358,7 +360,7 @@ fn note(found: &SegmentRecord) -> usize {
 fn ends_at(bytes: &[u8], starts: &[u64], intact: usize, originals: &[SegmentRecord]) -> crate::store::segment::Scan {
     let mut found = Vec::new();
     let from = starts[intact.saturating_sub(1)];
-    let scan = scan(bytes, from, |record| found.push(record));
+    let scan = scan(&Content::whole(bytes.to_vec()), from, |record| found.push(record));
     assert_eq!(scan.end, starts[intact]);
     assert_eq!(found, originals[intact.saturating_sub(1)..intact]);
     scan
@@ -368,7 +370,7 @@ fn ends_at(bytes: &[u8], starts: &[u64], intact: usize, originals: &[SegmentReco
 fn a_large_segment_torn_at_any_byte_keeps_exactly_the_whole_records_before_it() {
     let (bytes, starts) = large_segment();
     let mut originals = Vec::new();
-    assert_eq!(scan(&bytes, 0, |record| originals.push(record)).damage, None);
+    assert_eq!(scan(&Content::whole(bytes.clone()), 0, |record| originals.push(record)).damage, None);
     assert!(originals.iter().map(note).eq(0..starts.len() - 1));
     for len in starts[0]..=bytes.len() as u64 {
         let intact = starts.iter().rposition(|start| *start <= len).unwrap();
@@ -377,7 +379,9 @@ fn a_large_segment_torn_at_any_byte_keeps_exactly_the_whole_records_before_it() 
     }
     for len in 0..starts[0] {
         // Its header was durable before it got its name.
-        let damage = scan(&bytes[..len as usize], 0, |_| panic!("there is nothing to find")).damage.unwrap();
+        let damage = scan(&Content::whole(bytes[..len as usize].to_vec()), 0, |_| panic!("there is nothing to find"))
+            .damage
+            .unwrap();
         assert_eq!((damage.offset, damage.intact), (0, 0), "cut at {len}");
     }
 }
@@ -386,12 +390,13 @@ fn a_large_segment_torn_at_any_byte_keeps_exactly_the_whole_records_before_it() 
 fn any_flipped_bit_of_a_large_segment_is_found_and_what_is_before_it_stays() {
     let (mut bytes, starts) = large_segment();
     let mut originals = Vec::new();
-    scan(&bytes, 0, |record| originals.push(record));
+    scan(&Content::whole(bytes.clone()), 0, |record| originals.push(record));
     for at in 0..bytes.len() {
         for bit in 0..8 {
             bytes[at] ^= 1 << bit;
             if (at as u64) < starts[0] {
-                let damage = scan(&bytes, 0, |_| panic!("nothing of it can be trusted")).damage.unwrap();
+                let damage =
+                    scan(&Content::whole(bytes.clone()), 0, |_| panic!("nothing of it can be trusted")).damage.unwrap();
                 assert_eq!((damage.offset, damage.intact), (0, 0), "bit {bit} of {at}");
             } else {
                 let intact = starts.iter().rposition(|start| *start <= at as u64).unwrap();
