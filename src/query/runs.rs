@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StructArray, new_null_array};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, ident, lit};
@@ -15,6 +16,7 @@ use super::scan;
 use super::structs::{self, Leaf};
 use crate::schema::wide::{KeyCounts, ParamColumn, ParamCounts, StoredStruct};
 use crate::schema::{Row, RunRow, Table};
+use crate::store::delta::text_views;
 use crate::store::merge::Overlay;
 use crate::store::snapshot::Snapshot;
 
@@ -55,13 +57,13 @@ pub async fn plan(snapshot: &Arc<Snapshot>, overlay: &Overlay, named: &NamedKeys
     Ok(LogicalPlanBuilder::from(rows).project(shown)?.build()?)
 }
 
-/// Fixed columns and the named leaves, as they lie in the files.
+/// Fixed columns and the named leaves, as the files are read.
 fn stored_schema(named: &NamedKeys) -> SchemaRef {
     let mut fields: Vec<_> = RunRow::schema().fields().iter().cloned().collect();
     for stored in StoredStruct::ALL {
         let leaves = named.leaves(stored);
         if !leaves.is_empty() {
-            fields.push(Arc::new(Field::new(stored.name(), stored.data_type(leaves), true)));
+            fields.push(Arc::new(Field::new(stored.name(), text_views(&stored.data_type(leaves)), true)));
         }
     }
     Arc::new(Schema::new(fields))
@@ -131,10 +133,10 @@ fn narrow(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, arrow:
         let found = found.as_struct();
         let by_name: BTreeMap<_, _> = found.column_names().into_iter().zip(found.columns()).collect();
         let arrays = leaves.iter().map(|leaf| match by_name.get(leaf.name().as_str()) {
-            Some(array) => Arc::clone(array),
-            None => new_null_array(leaf.data_type(), rows),
+            Some(array) => cast(array, leaf.data_type()),
+            None => Ok(new_null_array(leaf.data_type(), rows)),
         });
-        Ok(Arc::new(StructArray::try_new(leaves.clone(), arrays.collect(), found.nulls().cloned())?))
+        Ok(Arc::new(StructArray::try_new(leaves.clone(), arrays.collect::<Result<_, _>>()?, found.nulls().cloned())?))
     });
     RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, arrow::error::ArrowError>>()?)
 }

@@ -132,7 +132,6 @@ impl Session {
         let settings = config.options_mut();
         // The best ten of `ORDER BY ... DESC LIMIT 10` are not ten runs without a score.
         settings.sql_parser.default_null_ordering = "nulls_last".to_string();
-        settings.execution.parquet.pushdown_filters = true;
         settings.execution.parquet.reorder_filters = true;
         let mut runtime = RuntimeEnvBuilder::new();
         if let Some(bytes) = options.memory_bytes {

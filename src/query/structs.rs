@@ -80,8 +80,13 @@ impl Leaf {
     pub fn expr(&self, key: &str, stored: impl Fn(StoredStruct) -> Expr, experiment_id: Expr) -> Expr {
         let leaf = |of: StoredStruct| get_field(stored(of), key);
         let extreme = |of: StoredStruct| coalesce(vec![leaf(of), leaf(StoredStruct::Metrics)]);
+        // Texts are read as views. In a comparison with a constant the engine drops the cast.
+        let text = |leaf: Expr, data_type: DataType| match data_type {
+            DataType::Utf8 => cast(leaf, DataType::Utf8),
+            _ => leaf,
+        };
         match self {
-            Leaf::Stored(of) => leaf(*of),
+            Leaf::Stored(of) => text(leaf(*of), of.leaf()),
             Leaf::Extreme(of) => extreme(*of),
             // A whole number that was counted as one fits.
             Leaf::Cast(of @ StoredStruct::ParamsNum, data_type) => cast(leaf(*of), data_type.clone()),
@@ -174,7 +179,7 @@ impl ScalarUDFImpl for WholeStruct {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.leaves.len());
         for (key, leaf) in &self.leaves {
             columns.push(match leaf {
-                Leaf::Stored(stored) => Arc::clone(find(*stored, key)?),
+                Leaf::Stored(stored) => cast_array(find(*stored, key)?, &stored.leaf())?,
                 Leaf::Extreme(stored) => extreme(*stored, key)?,
                 Leaf::Cast(stored, data_type) => cast_array(find(*stored, key)?, data_type)?,
                 Leaf::Best { min, max } if min.is_empty() && max.is_empty() => new_null_array(&DataType::Float64, rows),

@@ -356,7 +356,6 @@ async fn stream(
     let failed = |source| StoreError::Scan { table: table.to_string(), source: Box::new(source) };
     let mut config = SessionConfig::new().with_target_partitions(2);
     config.options_mut().execution.parquet.schema_force_view_types = false;
-    config.options_mut().execution.parquet.pushdown_filters = true;
     let context = SessionContext::new_with_config(config);
     register_files(&context, Arc::clone(&snapshot.tables().objects));
     let begin = async {

@@ -168,7 +168,7 @@ impl Snapshot {
             return Ok(found.clone());
         }
         let version = match self.cut.tables.get(&table.to_string()) {
-            Some(&version) => self.tables.open(table, Some(version)).await?.map(Arc::new),
+            Some(&version) => self.tables.at(table, version).await?,
             None => None,
         };
         opened.insert(table.clone(), version.clone());

@@ -11,7 +11,7 @@ use parquet::schema::types::ColumnPath;
 use serde::{Deserialize, Serialize};
 
 use super::encode::{Columns, encode};
-use super::sample;
+use super::sample::{self, Plain};
 use super::sort::sort;
 use crate::model::Month;
 use crate::schema::wide::KeyCounts;
@@ -205,9 +205,9 @@ fn properties(table: &Table, rows: &dyn Columns) -> WriterProperties {
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by(format!("runlake {}", env!("CARGO_PKG_VERSION")));
-    // Pages of `runs` are read for a few leaves of many rows; smaller row groups let two cores share one file.
+    // Row groups of `runs` are shared among cores, and its small pages are skipped where none of their runs passes a filter.
     if *table == Table::Runs {
-        builder = builder.set_max_row_group_row_count(Some(64 * 1024));
+        builder = builder.set_max_row_group_row_count(Some(32 * 1024)).set_data_page_row_count_limit(4096);
     }
     for field in rows.schema().fields() {
         if field.name() == HIDDEN_STATE {
@@ -218,8 +218,12 @@ fn properties(table: &Table, rows: &dyn Columns) -> WriterProperties {
             builder = builder.set_column_statistics_enabled(ColumnPath::new(path), EnabledStatistics::None);
         }
     }
-    for path in sample::without_repeats(rows) {
-        builder = builder.set_column_dictionary_enabled(ColumnPath::new(path), false);
+    for Plain { path, raw } in sample::without_repeats(rows) {
+        let path = ColumnPath::new(path);
+        if raw {
+            builder = builder.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
+        }
+        builder = builder.set_column_dictionary_enabled(path, false);
     }
     builder.build()
 }

@@ -6,6 +6,7 @@
 mod commit;
 mod encode;
 mod file;
+mod footer;
 mod sample;
 mod scan;
 mod schema;
@@ -14,5 +15,6 @@ mod version;
 
 pub use commit::Change;
 pub use file::{DataFile, NewFile, write_file, write_sorted};
+pub use footer::text_views;
 pub use scan::{FilesTable, Place, Places, register_files};
 pub use version::{APP_ID, TableVersion, Tables};

@@ -8,16 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Result, ScalarValue, Statistics, project_schema};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::context::SessionContext;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::expr::InList;
@@ -27,6 +27,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectStore;
 use url::Url;
 
+use super::footer::Readers;
 use super::{DataFile, TableVersion};
 use crate::model::{Month, RunId};
 use crate::store::error::Result as StoreResult;
@@ -62,11 +63,16 @@ pub struct FilesTable {
     schema: SchemaRef,
     files: Vec<(Option<Month>, PartitionedFile)>,
     rows: usize,
+    footers: Arc<FileMetadataCache>,
     places: Option<Arc<dyn Places>>,
 }
 
 /// Rows of a table from which on it pays to look up where a run lies; tests look it up always.
 const LOOKUP_PAYS: usize = if cfg!(test) { 1 } else { 200_000 };
+/// Up to so many values it costs less to read all of them at once than to read those of the filters first, and then the
+/// rest of what passes: a leaderboard of 100,000 runs takes 5.7 ms instead of 7.8, one of a million 33 instead of 29. Tests
+/// of this crate read the second way.
+const FEW_VALUES: usize = if cfg!(test) { 0 } else { 600_000 };
 /// More ids than this in one condition are not looked up.
 const MOST_RUNS: usize = 100;
 
@@ -83,7 +89,7 @@ impl FilesTable {
                 (file.month, part)
             })
             .collect();
-        FilesTable { schema, files, rows, places: None }
+        FilesTable { schema, files, rows, footers: Arc::clone(&version.footers), places: None }
     }
 
     /// Looks up the runs that a condition names, where the table is large enough for that to pay.
@@ -125,6 +131,15 @@ fn named_runs(filter: &Expr) -> Option<BTreeSet<RunId>> {
         return None;
     }
     values.into_iter().map(run).collect()
+}
+
+/// Number of Parquet columns.
+fn leaves(schema: &Schema) -> usize {
+    let leaves = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Struct(leaves) => leaves.len(),
+        _ => 1,
+    });
+    leaves.sum()
 }
 
 fn statistics(file: &DataFile, schema: &SchemaRef) -> Statistics {
@@ -180,7 +195,8 @@ impl TableProvider for FilesTable {
         if files.is_empty() {
             return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema, projection)?)));
         }
-        let options = state.config_options().execution.parquet.clone();
+        let mut options = state.config_options().execution.parquet.clone();
+        options.pushdown_filters = self.rows * leaves(project_schema(&self.schema, projection)?.as_ref()) > FEW_VALUES;
         let options = datafusion::config::TableParquetOptions { global: options, ..Default::default() };
         let mut source = ParquetSource::new(Arc::clone(&self.schema)).with_table_parquet_options(options);
         if let Some(places) = places {
@@ -190,11 +206,9 @@ impl TableProvider for FilesTable {
             source = source.with_predicate(state.create_physical_expr(within, &schema)?);
         }
         let url = ObjectStoreUrl::parse(ADDRESS).expect("a constant");
-        // Files never change, so what their footers say is read once in a session.
         let objects = state.runtime_env().object_store(&url)?;
-        let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
-        source =
-            source.with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(objects, footers)));
+        let readers = Readers::new(objects, Arc::clone(&self.footers));
+        source = source.with_parquet_file_reader_factory(Arc::new(readers));
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         let mut statistics = Statistics::new_unknown(&self.schema);
         statistics.num_rows = Precision::Exact(self.rows);

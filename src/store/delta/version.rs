@@ -1,8 +1,11 @@
 //! Opening tables at a version.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::SchemaRef;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
+use datafusion::execution::cache::default_cache::DefaultCache;
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use object_store::ObjectStore;
 use url::Url;
@@ -25,7 +28,14 @@ pub struct Tables {
     pub io: Arc<dyn Io>,
     /// The same files, for the libraries.
     pub objects: Arc<dyn ObjectStore>,
+    /// What the footers of data files say; files never change.
+    footers: Arc<FileMetadataCache>,
+    /// Of each table the version that was opened last by its number.
+    opened: Arc<Mutex<HashMap<Table, Arc<TableVersion>>>>,
 }
+
+/// Bytes of footers that are kept in memory.
+const FOOTERS: usize = 128 << 20;
 
 /// A table at one version.
 #[derive(Debug, Clone)]
@@ -39,13 +49,15 @@ pub struct TableVersion {
     /// Its declared columns, without the partition.
     pub columns: SchemaRef,
     pub(super) delta: DeltaTable,
+    pub(super) footers: Arc<FileMetadataCache>,
 }
 
 impl Tables {
     /// The tables behind `io`.
     pub fn new(io: Arc<dyn Io>) -> Self {
         let objects = Arc::new(IoObjectStore::new(Arc::clone(&io)));
-        Tables { io, objects }
+        let footers = DefaultCache::new(FOOTERS).with_name("footers");
+        Tables { io, objects, footers: Arc::new(footers), opened: Arc::default() }
     }
 
     pub(super) fn builder(&self, table: &Table) -> Result<DeltaTableBuilder> {
@@ -53,6 +65,17 @@ impl Tables {
         let url = Url::parse(&format!("memory:///{}/", layout::table(table))).expect("folder names are fit for a URL");
         let builder = DeltaTableBuilder::from_url(url.clone()).map_err(StoreError::delta(table))?;
         Ok(builder.with_storage_backend(Arc::clone(&self.objects), url))
+    }
+
+    /// A table at a version, which readers share.
+    pub async fn at(&self, table: &Table, version: u64) -> Result<Option<Arc<TableVersion>>> {
+        let opened = || self.opened.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(found) = opened().get(table).filter(|found| found.version == version) {
+            return Ok(Some(Arc::clone(found)));
+        }
+        let Some(found) = self.open(table, Some(version)).await?.map(Arc::new) else { return Ok(None) };
+        opened().insert(table.clone(), Arc::clone(&found));
+        Ok(Some(found))
     }
 
     /// Opens a table at a version, or at its newest; `None` when it does not exist.
@@ -64,7 +87,7 @@ impl Tables {
                 builder = builder.with_version(version);
             }
             match builder.load().await {
-                Ok(delta) => return TableVersion::new(table.clone(), delta).map(Some),
+                Ok(delta) => return TableVersion::new(table.clone(), delta, &self.footers).map(Some),
                 Err(e) if version.is_none() && is_no_table(&e) => {
                     if !self.has_log(table)? {
                         return Ok(None);
@@ -102,7 +125,7 @@ fn is_no_table(e: &DeltaTableError) -> bool {
 }
 
 impl TableVersion {
-    fn new(table: Table, delta: DeltaTable) -> Result<Self> {
+    fn new(table: Table, delta: DeltaTable, footers: &Arc<FileMetadataCache>) -> Result<Self> {
         let state = delta.snapshot().map_err(StoreError::delta(&table))?;
         // The store's safety rests on the log remembering every operation.
         const FORGETS: &str = "delta.setTransactionRetentionDuration";
@@ -114,7 +137,7 @@ impl TableVersion {
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let version = state.version();
         let columns = schema::columns(&state.snapshot().arrow_schema());
-        Ok(TableVersion { table, version, files, columns, delta })
+        Ok(TableVersion { table, version, files, columns, delta, footers: Arc::clone(footers) })
     }
 
     /// Number of the operation that made this or an earlier version last; read from the snapshot that a commit would
