@@ -1,14 +1,17 @@
 //! Rows as the bytes of a Parquet file, its columns encoded on several threads.
 
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Field, SchemaRef};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowLeafColumn, compute_leaves};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowLeafColumn, ArrowRowGroupWriterFactory, compute_leaves,
+};
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::errors::Result;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
+use parquet::file::writer::SerializedFileWriter;
 
 use crate::store::parallel;
 use crate::store::points::SortedPoints;
@@ -71,32 +74,63 @@ impl Columns for SortedPoints<'_> {
 /// Rows of a flat column that are made at a time.
 const STRIDE: usize = 128 * 1024;
 
-/// What one thread encodes: a flat column piece by piece, or one leaf of a struct.
-enum Task {
-    Column(usize, ArrowColumnWriter),
-    Leaf(ArrowLeafColumn, ArrowColumnWriter),
+/// Columns that are encoded at a time: a writer has a zstd context of 160 KB from its making on, and `runs` may have tens of
+/// thousands of leaves.
+const MOST_WRITERS: usize = 512;
+
+/// A column of the file, or some leaves of a struct.
+struct Piece {
+    column: usize,
+    /// With just these leaves.
+    field: Field,
+    /// `None` for a flat column, which is made stride by stride.
+    leaves: Option<Vec<ArrowLeafColumn>>,
+}
+
+impl Piece {
+    fn writers(&self) -> usize {
+        self.leaves.as_ref().map_or(1, Vec::len)
+    }
+}
+
+/// What one thread encodes.
+struct Task {
+    column: usize,
+    /// `None` for a flat column.
+    leaf: Option<ArrowLeafColumn>,
+    writer: ArrowColumnWriter,
 }
 
 /// Appends a Parquet file with these rows to `out`.
 pub fn encode(rows: &dyn Columns, properties: WriterProperties, out: &mut Vec<u8>) -> Result<()> {
     let schema = rows.schema();
     let per_group = properties.max_row_group_row_count().unwrap_or(usize::MAX);
-    let (mut file, factory) = ArrowWriter::try_new(out, schema.clone(), Some(properties))?.into_serialized_writer()?;
+    let (mut file, _) = ArrowWriter::try_new(out, schema.clone(), Some(properties))?.into_serialized_writer()?;
+    let properties = Arc::clone(file.properties());
     let mut begin = 0;
     for group in 0.. {
         let end = rows.rows().min(begin + per_group);
         if begin == end {
             break;
         }
-        let tasks = tasks(rows, &schema, begin..end, factory.create_column_writers(group)?)?;
-        let tasks: Vec<_> = tasks.into_iter().map(|task| Mutex::new(Some(task))).collect();
-        let chunks = parallel::each(tasks.len(), |i| {
-            let task = tasks[i].lock().unwrap_or_else(|e| e.into_inner()).take().expect("each task is done once");
-            run(task, rows, &schema, begin..end)
-        });
         let mut row_group = file.next_row_group()?;
-        for chunk in chunks {
-            chunk?.append_to_row_group(&mut row_group)?;
+        let mut pieces = pieces(rows, &schema, begin..end)?.into_iter().peekable();
+        while pieces.peek().is_some() {
+            let mut some = Vec::new();
+            let mut writers = 0;
+            while let Some(piece) = pieces.next_if(|piece| some.is_empty() || writers + piece.writers() <= MOST_WRITERS) {
+                writers += piece.writers();
+                some.push(piece);
+            }
+            let tasks = tasks(some, &properties, group)?;
+            let tasks: Vec<_> = tasks.into_iter().map(|task| Mutex::new(Some(task))).collect();
+            let chunks = parallel::each(tasks.len(), |i| {
+                let task = tasks[i].lock().unwrap_or_else(|e| e.into_inner()).take().expect("each task is done once");
+                run(task, rows, &schema, begin..end)
+            });
+            for chunk in chunks {
+                chunk?.append_to_row_group(&mut row_group)?;
+            }
         }
         row_group.close()?;
         begin = end;
@@ -105,43 +139,87 @@ pub fn encode(rows: &dyn Columns, properties: WriterProperties, out: &mut Vec<u8
     Ok(())
 }
 
-fn tasks(
-    rows: &dyn Columns,
-    schema: &SchemaRef,
-    range: Range<usize>,
-    writers: Vec<ArrowColumnWriter>,
-) -> Result<Vec<Task>> {
-    let mut writers = writers.into_iter();
+/// The columns of the file in its order, structs of many leaves in several pieces.
+fn pieces(rows: &dyn Columns, schema: &SchemaRef, range: Range<usize>) -> Result<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    for (column, field) in schema.fields().iter().enumerate() {
+        let piece = |field, leaves| Piece { column, field, leaves };
+        if !field.data_type().is_nested() {
+            pieces.push(piece(field.as_ref().clone(), None));
+            continue;
+        }
+        let mut leaves = compute_leaves(field, &rows.column(column, range.clone()))?;
+        match field.data_type() {
+            // Leaves of the structs that we write are flat, so there is one column for each.
+            DataType::Struct(fields) if fields.len() == leaves.len() => {
+                for fields in fields.chunks(MOST_WRITERS) {
+                    let rest = leaves.split_off(fields.len());
+                    let some = field.as_ref().clone().with_data_type(DataType::Struct(fields.into()));
+                    pieces.push(piece(some, Some(std::mem::replace(&mut leaves, rest))));
+                }
+            }
+            _ => pieces.push(piece(field.as_ref().clone(), Some(leaves))),
+        }
+    }
+    Ok(pieces)
+}
+
+/// A writer for each column of the pieces.
+fn tasks(pieces: Vec<Piece>, properties: &WriterPropertiesPtr, group: usize) -> Result<Vec<Task>> {
+    let schema = Arc::new(Schema::new(pieces.iter().map(|piece| piece.field.clone()).collect::<Vec<_>>()));
+    let columns = ArrowSchemaConverter::new().convert(&schema)?;
+    let file = SerializedFileWriter::new(std::io::sink(), columns.root_schema_ptr(), Arc::clone(properties))?;
+    let mut writers = ArrowRowGroupWriterFactory::new(&file, schema).create_column_writers(group)?.into_iter();
     let mut tasks = Vec::new();
-    for (i, field) in schema.fields().iter().enumerate() {
-        if is_flat(field) {
-            tasks.extend(writers.next().map(|writer| Task::Column(i, writer)));
-        } else {
-            let leaves = compute_leaves(field, &rows.column(i, range.clone()))?;
-            tasks.extend(leaves.into_iter().zip(writers.by_ref()).map(|(leaf, writer)| Task::Leaf(leaf, writer)));
+    for Piece { column, leaves, .. } in pieces {
+        match leaves {
+            None => tasks.extend(writers.next().map(|writer| Task { column, leaf: None, writer })),
+            Some(leaves) => tasks.extend(
+                leaves.into_iter().zip(writers.by_ref()).map(|(leaf, writer)| Task { column, leaf: Some(leaf), writer }),
+            ),
         }
     }
     Ok(tasks)
 }
 
-fn is_flat(field: &Field) -> bool {
-    !field.data_type().is_nested()
+fn run(task: Task, rows: &dyn Columns, schema: &SchemaRef, range: Range<usize>) -> Result<ArrowColumnChunk> {
+    let Task { column, leaf, mut writer } = task;
+    if let Some(leaf) = leaf {
+        writer.write(&leaf)?;
+        return writer.close();
+    }
+    for begin in range.clone().step_by(STRIDE) {
+        let part = rows.column(column, begin..range.end.min(begin + STRIDE));
+        for leaf in compute_leaves(schema.field(column), &part)? {
+            writer.write(&leaf)?;
+        }
+    }
+    writer.close()
 }
 
-fn run(task: Task, rows: &dyn Columns, schema: &SchemaRef, range: Range<usize>) -> Result<ArrowColumnChunk> {
-    match task {
-        Task::Leaf(leaf, mut writer) => {
-            writer.write(&leaf)?;
-            writer.close()
-        }
-        Task::Column(i, mut writer) => {
-            for begin in range.clone().step_by(STRIDE) {
-                let part = rows.column(i, begin..range.end.min(begin + STRIDE));
-                for leaf in compute_leaves(schema.field(i), &part)? {
-                    writer.write(&leaf)?;
-                }
-            }
-            writer.close()
-        }
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Float64Array, StringArray, StructArray};
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    use super::*;
+
+    #[test]
+    fn a_struct_of_more_leaves_than_are_written_at_a_time_comes_back() {
+        let leaves = MOST_WRITERS * 2 + 7;
+        let leaf = |i: usize| {
+            let values: ArrayRef = Arc::new(Float64Array::from_iter((0..10).map(|row| (row != i % 10).then_some(i as f64))));
+            (Arc::new(Field::new(format!("p{i}"), DataType::Float64, true)), values)
+        };
+        let wide: ArrayRef = Arc::new(StructArray::from((0..leaves).map(leaf).collect::<Vec<_>>()));
+        let names: ArrayRef = Arc::new(StringArray::from_iter_values((0..10).map(|row| format!("run-{row}"))));
+        let after = Arc::clone(&names);
+        let rows = RecordBatch::try_from_iter([("name", names), ("wide", wide), ("after", after)]).unwrap();
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(6)).build();
+        let mut bytes = Vec::new();
+        encode(&rows, properties, &mut bytes).unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap().build().unwrap();
+        let back: Vec<_> = reader.map(|rows| rows.unwrap()).collect();
+        assert_eq!(arrow::compute::concat_batches(&rows.schema(), &back).unwrap(), rows);
     }
 }

@@ -12,6 +12,7 @@
 //! batch before a table gets its number, a commit before the cut that names it, a cut before what it made superfluous goes.
 
 mod compact;
+mod decode;
 mod gc;
 mod mend;
 mod purge;
@@ -35,7 +36,7 @@ use crate::schema::Table;
 pub use compact::{CompactReport, Join, SMALL_FILES, compact, joins};
 pub use gc::{GcOptions, GcReport, gc};
 pub(crate) use mend::again;
-pub(crate) use rows::{decode_batches, decode_file};
+pub(crate) use decode::{decode_batches, decode_file};
 #[cfg(test)]
 pub(crate) use seal::{Limits, seal_within};
 pub use seal::{SealReport, seal};

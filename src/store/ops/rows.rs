@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, RecordBatchReader};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use arrow::datatypes::SchemaRef;
 
+use super::decode::decode_columns;
 use crate::model::{Micros, Month, RunId};
 use crate::schema::Table;
 use crate::schema::wide::KeyCounts;
@@ -105,7 +105,7 @@ pub async fn append(
         .await
 }
 
-fn retyped(base: &TableVersion, columns: &arrow::datatypes::SchemaRef) -> bool {
+fn retyped(base: &TableVersion, columns: &SchemaRef) -> bool {
     base.columns
         .fields()
         .iter()
@@ -225,7 +225,7 @@ pub fn unite(parts: &[RecordBatch]) -> Result<RecordBatch, arrow::error::ArrowEr
     concat_batches(&schema, &conformed)
 }
 
-fn union_leaves(a: &arrow::datatypes::SchemaRef, b: &arrow::datatypes::SchemaRef) -> arrow::datatypes::SchemaRef {
+fn union_leaves(a: &SchemaRef, b: &SchemaRef) -> SchemaRef {
     use arrow::datatypes::{DataType, Field, Schema};
     let mut fields: Vec<Field> = a.fields().iter().map(|f| f.as_ref().clone()).collect();
     for new in b.fields() {
@@ -243,7 +243,7 @@ fn union_leaves(a: &arrow::datatypes::SchemaRef, b: &arrow::datatypes::SchemaRef
     Arc::new(Schema::new(fields))
 }
 
-fn conform(rows: &RecordBatch, schema: &arrow::datatypes::SchemaRef) -> Result<RecordBatch, arrow::error::ArrowError> {
+fn conform(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, arrow::error::ArrowError> {
     use arrow::array::{ArrayRef, StructArray, new_null_array};
     use arrow::datatypes::DataType;
     let columns = schema.fields().iter().map(|field| -> Result<ArrayRef, arrow::error::ArrowError> {
@@ -284,56 +284,6 @@ fn read_columns(
 ) -> Result<RecordBatch> {
     let path = version.full_path(file);
     decode_columns(&path, tables.io.read(&path).map_err(StoreError::io(&path))?, columns)
-}
-
-/// All rows in the bytes of a Parquet file; `path` names it in errors.
-pub fn decode_file(path: &str, bytes: bytes::Bytes) -> Result<RecordBatch> {
-    decode_columns(path, bytes, None)
-}
-
-fn decode_columns(path: &str, bytes: bytes::Bytes, columns: Option<&[&str]>) -> Result<RecordBatch> {
-    let (schema, batches) = decode_batches(path, bytes, columns)?;
-    let batches = batches.collect::<Result<Vec<_>>>()?;
-    concat_batches(&schema, &batches).map_err(StoreError::arrow(path))
-}
-
-/// The rows in the bytes of a Parquet file batch by batch, and their schema; with all columns or some.
-pub fn decode_batches(
-    path: &str,
-    bytes: bytes::Bytes,
-    columns: Option<&[&str]>,
-) -> Result<(arrow::datatypes::SchemaRef, impl Iterator<Item = Result<RecordBatch>> + use<>)> {
-    let path = path.to_string();
-    let mut builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(StoreError::parquet(path.clone()))?;
-    if let Some(columns) = columns {
-        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-        builder = builder.with_projection(mask);
-    }
-    let reader = builder.with_batch_size(64 * 1024).build().map_err(StoreError::parquet(path.clone()))?;
-    let empty = RecordBatch::new_empty(reader.schema());
-    let schema = plain(&empty).map_err(StoreError::arrow(&path))?.schema();
-    let batches = reader.map(move |rows| {
-        let rows = rows.map_err(|e| StoreError::parquet(path.clone())(e.into()))?;
-        plain(&rows).map_err(StoreError::arrow(&path))
-    });
-    Ok((schema, batches))
-}
-
-/// Rows with the string types of our own files.
-fn plain(rows: &RecordBatch) -> Result<RecordBatch, arrow::error::ArrowError> {
-    use arrow::datatypes::{DataType, Field, Schema};
-    let mut fields = Vec::new();
-    let mut columns = Vec::new();
-    for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
-        let target = match field.data_type() {
-            DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
-            DataType::LargeBinary | DataType::BinaryView => DataType::Binary,
-            other => other.clone(),
-        };
-        columns.push(arrow::compute::cast(column, &target)?);
-        fields.push(Field::new(field.name(), target, true));
-    }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
 /// Whether one of these runs has a row.
