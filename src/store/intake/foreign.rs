@@ -75,6 +75,8 @@ pub struct ForeignRun {
     pub series: Vec<SeriesPoint>,
     /// Tags; `None` for a bare one.
     pub tags: Vec<(String, Option<String>)>,
+    /// Tags that it had once and that were taken away there.
+    pub removed_tags: Vec<String>,
     /// Features.
     pub features: Vec<Feature>,
     /// Data sets.
@@ -83,6 +85,8 @@ pub struct ForeignRun {
     pub links: Vec<Link>,
     /// Comments, by id.
     pub comments: Vec<(String, Comment)>,
+    /// Ids of comments that were taken away there.
+    pub removed_comments: Vec<String>,
     /// Installed packages.
     pub packages: Vec<(String, String)>,
     /// Facts about where it ran, and whatever else is known of it.
@@ -106,10 +110,12 @@ impl ForeignRun {
             points: Vec::new(),
             series: Vec::new(),
             tags: Vec::new(),
+            removed_tags: Vec::new(),
             features: Vec::new(),
             data: Vec::new(),
             links: Vec::new(),
             comments: Vec::new(),
+            removed_comments: Vec::new(),
             packages: Vec::new(),
             environment: Vec::new(),
             tables: Vec::new(),
