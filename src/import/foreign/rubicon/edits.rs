@@ -1,6 +1,7 @@
 //! Tags and comments that came later: a file each time that some were added or taken away, told apart by nothing but
 //! the time of the file.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -120,7 +121,9 @@ impl Outcome {
         let micros = edit.time.duration_since(UNIX_EPOCH).map_or(0, |t| t.as_micros() as i64);
         let time = Some(Micros(micros));
         self.there.extend(edit.added.into_iter().map(|text| Added { text, time }));
-        self.there.retain(|added| !edit.removed.contains(&added.text));
+        // What is said twice counts once as soon as anything was changed: rubicon-ml reads it so.
+        let mut seen = HashSet::new();
+        self.there.retain(|added| !edit.removed.contains(&added.text) && seen.insert(added.text.clone()));
         self.gone.extend(edit.removed);
     }
 }
