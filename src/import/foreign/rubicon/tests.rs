@@ -230,10 +230,13 @@ async fn everything_in_a_root_comes_along() {
         ),
         ("SELECT count(*) FROM frames.rubicon_entities", vec!["23"]),
         (
-            "SELECT experiment, tags['rubicon.description'], tags['rubicon.training_metadata'] FROM experiments ORDER BY 1",
-            vec![r#"Wine: Classification!|a sample|[["s3", "wine"]]"#, "intake-rubicon|NULL|NULL"],
+            "SELECT experiment, tags FROM experiments ORDER BY 1",
+            vec![
+                r#"Wine: Classification!|{"rubicon.created_at":"2026-11-22T22:03:05.170812Z","rubicon.description":"a sample","rubicon.github_url":"https://example.com/wine.git","rubicon.project_id":"7870ab7b","rubicon.training_metadata":"[[\"s3\", \"wine\"]]"}"#,
+                r#"intake-rubicon|{"rubicon.created_at":"2020-07-13T15:03:21.375744Z","rubicon.project_id":"84c3"}"#,
+            ],
         ),
-        ("SELECT params.spelt, params.flag, params.none FROM runs WHERE name = 'rf-00'", vec!["0.00001|true|NULL"]),
+        ("SELECT params.spelt, params.flag FROM runs WHERE name = 'rf-00'", vec!["0.00001|true"]),
     ] {
         assert_eq!(rows(&store, sql).await, expected, "{sql}");
     }
