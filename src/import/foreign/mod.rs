@@ -7,6 +7,7 @@ mod cache;
 mod driver;
 mod error;
 mod mlflow;
+mod neptune;
 mod rubicon;
 mod sqlite;
 #[cfg(test)]
@@ -35,6 +36,8 @@ pub enum SourceKind {
     MlflowDatabase,
     /// A root of rubicon-ml.
     Rubicon,
+    /// An export of Neptune.
+    Neptune,
 }
 
 impl fmt::Display for SourceKind {
@@ -43,6 +46,7 @@ impl fmt::Display for SourceKind {
             SourceKind::MlflowFiles => "MLflow folder",
             SourceKind::MlflowDatabase => "MLflow database",
             SourceKind::Rubicon => "rubicon-ml root",
+            SourceKind::Neptune => "Neptune export",
         })
     }
 }
@@ -55,11 +59,13 @@ pub enum Tool {
     Mlflow,
     /// rubicon-ml.
     Rubicon,
+    /// Neptune.
+    Neptune,
 }
 
 impl Tool {
     /// The names that [`Tool::from_str`] knows.
-    pub const NAMES: &'static [&'static str] = &["mlflow", "rubicon"];
+    pub const NAMES: &'static [&'static str] = &["mlflow", "rubicon", "neptune"];
 }
 
 impl FromStr for Tool {
@@ -68,6 +74,7 @@ impl FromStr for Tool {
         match text {
             "mlflow" => Ok(Tool::Mlflow),
             "rubicon" => Ok(Tool::Rubicon),
+            "neptune" => Ok(Tool::Neptune),
             _ => Err(()),
         }
     }
@@ -190,6 +197,9 @@ pub fn open(place: &str, tool: Option<Tool>) -> Result<Vec<Arc<dyn Source>>, Imp
     }
     if matches!(tool, None | Some(Tool::Rubicon)) {
         rubicon::detect(&path, &mut found)?;
+    }
+    if matches!(tool, None | Some(Tool::Neptune)) {
+        neptune::detect(&path, &mut found)?;
     }
     if found.is_empty() {
         std::fs::metadata(&path).map_err(ImportError::io(&path))?;
