@@ -24,7 +24,9 @@ pub use driver::{ImportReport, import};
 pub use error::ImportError;
 
 use crate::model::Goal;
-pub use crate::store::{Counts, Files, ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun, IntakeOptions, Kind};
+pub use crate::store::{
+    Counts, Files, ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun, IntakeOptions, Kind, Scope,
+};
 
 /// What tool wrote a source, and in which form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

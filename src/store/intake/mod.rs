@@ -3,13 +3,14 @@
 
 mod counts;
 mod foreign;
+mod scope;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
 use std::path::Path;
 
 pub use counts::{Counts, Kind};
-pub use foreign::{ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun};
+pub use foreign::{ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun, Scope};
 
 use super::copy::{frame_columns, read_frame};
 use super::cut::GoalEntry;
@@ -70,6 +71,8 @@ pub struct Intake<'a> {
     exist: HashSet<RunId>,
     purged: HashSet<RunId>,
     seen: HashSet<RunId>,
+    /// Whose ids are, as far as runs of a scope asked for them.
+    owners: scope::Owners,
     experiments: BTreeMap<String, ExperimentState>,
     goals: Vec<GoalEntry>,
     /// Experiments that are deleted in the source.
@@ -111,6 +114,7 @@ impl<'a> Intake<'a> {
             exist,
             purged,
             seen: HashSet::new(),
+            owners: scope::Owners::new(),
             experiments,
             goals,
             deleted: BTreeSet::new(),
@@ -230,7 +234,8 @@ impl<'a> Intake<'a> {
     }
 
     /// Takes runs in. What cannot be is left out and told by [`Intake::take_refused`].
-    pub async fn runs(&mut self, runs: Vec<ForeignRun>) -> Result<()> {
+    pub async fn runs(&mut self, mut runs: Vec<ForeignRun>) -> Result<()> {
+        self.keep_apart(&mut runs).await?;
         let mut group = Vec::with_capacity(runs.len());
         for mut run in runs {
             self.found += &run.counts();

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::super::tree::{self, Is, Name};
 use super::super::{ForeignExperiment, Holdings, ImportError, Out, Source, SourceKind};
-use super::part;
 use super::run::Collected;
+use super::{PROJECT, part};
 
 const DATA: &str = "data";
 const FILES: &str = "files";
@@ -178,7 +178,6 @@ impl Source for Export {
 }
 
 fn experiment(project: &str) -> ForeignExperiment {
-    const PROJECT: &str = "neptune.project_id";
     let tags = vec![(PROJECT.to_string(), Some(project.to_string()))];
     ForeignExperiment { name: project.to_string(), tags, identity: Some(PROJECT), deleted: false, goals: Vec::new() }
 }

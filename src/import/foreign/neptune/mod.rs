@@ -23,6 +23,9 @@ use std::sync::Arc;
 use super::tree::{self, Is};
 use super::{ImportError, Source};
 
+/// The tag of an experiment, and the entry in `environment` of a run, that say of which project it is.
+const PROJECT: &str = "neptune.project_id";
+
 /// Finds exports at a path: a folder with `data` and `files`, the folder `data` itself, or a folder with exports in it.
 pub fn detect(path: &Path, found: &mut Vec<Arc<dyn Source>>) -> Result<(), ImportError> {
     if !path.is_dir() {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::super::Out;
 use super::super::tree::{self, Is};
+use super::super::{Out, Scope};
 use super::columns::{Column, Histogram, Rows};
-use super::files;
+use super::{PROJECT, files};
 use crate::model::{Link, Micros, ParamValue, RunId, SeriesKind, SeriesPoint, Status, Step};
 use crate::store::{ForeignFile, ForeignPoint, ForeignRun, check_artifact_path};
 
@@ -236,7 +236,8 @@ impl Raw {
             let (target, step) = (run_id(&project, &parent), step.and_then(Step::whole));
             run.links.push(Link { target, kind: "fork".into(), position: None, weight: None, step });
         }
-        run.environment.push(("neptune.project_id".to_string(), project));
+        run.scope = Some(Scope { key: PROJECT, value: project.clone() });
+        run.environment.push((PROJECT.to_string(), project));
         run.environment.push(("neptune.run_id".to_string(), text.to_string()));
         let facts = std::mem::take(&mut self.facts);
         run.environment.extend(facts.into_iter().filter_map(|(path, value)| Some((path, value.text()?))));

@@ -48,6 +48,10 @@ fn line(run: &str, path: &str, kind: &str) -> Line {
 }
 
 fn batch(lines: &[Line]) -> RecordBatch {
+    batch_of(PROJECT, lines)
+}
+
+fn batch_of(project: &str, lines: &[Line]) -> RecordBatch {
     let texts =
         |get: &dyn Fn(&Line) -> Option<String>| Arc::new(lines.iter().map(get).collect::<StringArray>()) as ArrayRef;
     let times = |get: &dyn Fn(&Line) -> Option<i64>| {
@@ -79,7 +83,7 @@ fn batch(lines: &[Line]) -> RecordBatch {
         &|l| l.histogram.is_some(),
     );
     RecordBatch::try_from_iter_with_nullable([
-        ("project_id", texts(&|_| Some(PROJECT.into())), true),
+        ("project_id", texts(&|_| Some(project.into())), true),
         ("run_id", texts(&|l| Some(l.run.clone())), true),
         ("attribute_path", texts(&|l| Some(l.path.clone())), true),
         ("attribute_type", texts(&|l| Some(l.kind.clone())), true),
@@ -347,6 +351,48 @@ async fn one_bad_part_hides_nothing_else() {
     assert_eq!(rows(&store, "SELECT path FROM artifacts WHERE run_id = 'run-e'").await, ["run-a/files/note.txt"]);
     assert_eq!(rows(&store, "SELECT key, value FROM params WHERE run_id = 'run-e'").await, ["n|1"]);
     nothing_is_missing(&export, &store).await;
+}
+
+#[tokio::test]
+async fn runs_of_one_id_in_two_projects_stay_two() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path().join("store")).unwrap();
+    // The second export has both projects; its fork is one of the run in its own project.
+    for (export, project, lr) in [("one", "ws/a", 0.1), ("two", "ws/a", 0.1), ("two", "ws/b", 0.2)] {
+        let lines = [
+            Line { float: Some(lr), ..line("run-1", "lr", "float") },
+            loss("run-1", 0, Some(lr), Some(START)),
+            text("run-2", "sys/forking/parent", "run-1"),
+        ];
+        let folder = dir.path().join(export).join("data").join(project.replace('/', "_"));
+        for run in ["run-1", "run-2"] {
+            let lines: Vec<_> = lines.iter().filter(|l| l.run == run).cloned().collect();
+            save_as(&folder.join(format!("{run}_part_0.parquet")), &batch_of(project, &lines), Compression::SNAPPY);
+        }
+    }
+    let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+    bring(&one, &store).await;
+    for _ in 0..3 {
+        let report = bring(&two, &store).await;
+        assert_eq!(lost(&report), Vec::<String>::new());
+        let notes = noted(&report);
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert!(notes[0].contains("its id is that of another run here, which is not of neptune.project_id 'ws/b'"));
+        assert_eq!(added(&bring(&one, &store).await), []);
+        store.close_segment().unwrap();
+        store.seal().await.unwrap();
+    }
+    let runs = "SELECT experiment, e.value, params.lr, metrics['metrics/loss'] FROM runs JOIN environment e USING \
+                (run_id) WHERE e.key = 'neptune.run_id' ORDER BY 1, 2";
+    assert_eq!(
+        rows(&store, runs).await,
+        ["ws/a|run-1|0.1|0.1", "ws/a|run-2|NULL|NULL", "ws/b|run-1|0.2|0.2", "ws/b|run-2|NULL|NULL"]
+    );
+    let forks = "SELECT r.experiment, t.experiment FROM links JOIN runs r USING (run_id) JOIN runs t ON t.run_id = \
+                 target_run_id ORDER BY 1";
+    assert_eq!(rows(&store, forks).await, ["ws/a|ws/a", "ws/b|ws/b"]);
+    assert_eq!(rows(&store, "SELECT count(*) FROM runs WHERE run_id IN ('run-1', 'run-2')").await, ["2"]);
+    nothing_is_missing(&two, &store).await;
 }
 
 #[test]
