@@ -34,16 +34,19 @@ const TOOLS: Packages = Packages {
     check: "import mlflow.tracking, pyarrow, sqlalchemy",
 };
 
-/// rubicon-ml wants other versions than the tools above.
+/// rubicon-ml wants other versions than the tools above. What reads exports of Neptune is with it.
 const RUBICON: Packages = Packages {
     requirements: "tests/import/requirements-rubicon.txt",
     folder: "tools-rubicon",
-    check: "import rubicon_ml, pyarrow",
+    check: "import rubicon_ml, duckdb, pyarrow",
 };
 
 /// What compares an import with the tool's own client, and the packages that it needs.
-const COMPARISONS: &[(&str, &Packages)] =
-    &[("tests/import/compare_mlflow.py", &TOOLS), ("tests/import/compare_rubicon.py", &RUBICON)];
+const COMPARISONS: &[(&str, &Packages)] = &[
+    ("tests/import/compare_mlflow.py", &TOOLS),
+    ("tests/import/compare_rubicon.py", &RUBICON),
+    ("tests/import/compare_neptune.py", &RUBICON),
+];
 
 const PEERS: Packages =
     Packages { requirements: "benches/peers/requirements.txt", folder: "peers", check: "import duckdb, mlflow" };
