@@ -197,10 +197,12 @@ pub fn open(place: &str, tool: Option<Tool>) -> Result<Vec<Arc<dyn Source>>, Imp
     if matches!(tool, None | Some(Tool::Mlflow)) {
         mlflow::detect(&path, &mut found)?;
     }
-    if matches!(tool, None | Some(Tool::Rubicon)) {
+    // What is a store itself is not looked into for others: it may hold thousands of folders.
+    let is_settled = |found: &[Arc<dyn Source>]| found.iter().any(|source| source.place() == path);
+    if matches!(tool, None | Some(Tool::Rubicon)) && !is_settled(&found) {
         rubicon::detect(&path, &mut found)?;
     }
-    if matches!(tool, None | Some(Tool::Neptune)) {
+    if matches!(tool, None | Some(Tool::Neptune)) && !is_settled(&found) {
         neptune::detect(&path, &mut found)?;
     }
     if found.is_empty() {
