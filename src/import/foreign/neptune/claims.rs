@@ -26,7 +26,7 @@ const DEEPEST: usize = 16;
 /// Checks all that a file claims; an error says what cannot be.
 pub fn check(file: &mut File, length: u64, metadata: &ParquetMetaData) -> Result<(), String> {
     let rows = u64::try_from(metadata.file_metadata().num_rows()).map_err(|_| "it claims fewer than no rows")?;
-    if rows > SOME_ROWS + length.saturating_mul(ROWS_PER_BYTE) {
+    if rows > SOME_ROWS.saturating_add(length.saturating_mul(ROWS_PER_BYTE)) {
         return Err(format!("it claims {rows} rows in {length} bytes"));
     }
     for group in metadata.row_groups() {
@@ -58,7 +58,7 @@ fn pages(file: &mut File, mut at: u64, end: u64) -> Result<(), String> {
             match header(&bytes) {
                 Ok(header) => {
                     header.check()?;
-                    at = at.saturating_add(header.length + header.compressed as u64);
+                    at = at.saturating_add(header.length).saturating_add(header.compressed as u64);
                     break;
                 }
                 Err(_) if (bytes.len() as u64) == most && most < LONGEST_HEADER => {}
@@ -88,7 +88,7 @@ impl Header {
         if uncompressed < 0 || compressed < 0 || values < 0 {
             return Err("a page claims fewer than no bytes or values".to_string());
         }
-        if uncompressed as u64 > SMALL + (compressed as u64).saturating_mul(RATIO) {
+        if uncompressed as u64 > SMALL.saturating_add((compressed as u64).saturating_mul(RATIO)) {
             return Err(format!("a page of {compressed} bytes claims to hold {uncompressed}"));
         }
         if values > MOST_VALUES {
@@ -225,6 +225,8 @@ impl Input<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Field 1: type, 2: uncompressed, 3: compressed, 5: a struct with the number of values.
@@ -262,6 +264,7 @@ mod tests {
             (1 << 31, 100, 12, "a page of 100 bytes claims to hold 2147483648"),
             (100, 100, 1 << 30, "claims to hold 1073741824 values"),
             (-1, 100, 1, "fewer than no"),
+            (1 << 62, (1 << 62) - 1, 1 << 62, "values"),
         ] {
             let error = super::header(&page(uncompressed, compressed, values)).unwrap().check().unwrap_err();
             assert!(error.contains(told), "{error}");
@@ -275,5 +278,15 @@ mod tests {
         }
         let deep: Vec<u8> = std::iter::repeat_n(0x1c, 1000).collect();
         assert_eq!(header(&deep).unwrap_err(), "structs lie too deep in each other");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_header_or_none(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            if let Ok(header) = header(&bytes) {
+                prop_assert!(header.length > 0 && header.length <= bytes.len() as u64);
+                let _ = header.check();
+            }
+        }
     }
 }

@@ -157,17 +157,15 @@ impl Source for Export {
         let mut told = BTreeSet::new();
         for project in self.projects(out) {
             let dir = self.data.join(&project.name);
-            // Paths of files are those below the folder of the project; at first they were those below all of them.
-            let files = [self.files.join(&project.name), self.files.clone()];
             for parts in self.runs(&dir, out).into_values() {
                 if out.is_stopped() {
                     return Ok(());
                 }
                 let mut collected = Collected::default();
                 collect(&parts, &mut collected, out);
-                for (project, run) in collected.finish(&files, out) {
-                    if told.insert(project.clone()) {
-                        out.experiment(experiment(&project));
+                for (id, run) in collected.finish(&self.files, &project.name, out) {
+                    if told.insert(id.clone()) {
+                        out.experiment(experiment(&id));
                     }
                     out.run(run);
                 }

@@ -1,22 +1,28 @@
 //! Where the files of runs lie, without ever leaving the folder of the export.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use super::super::tree::Is;
 
-/// What lies at a path of the export below a folder: parts like `..` and links are not followed.
-pub fn find(folder: &Path, path: &str) -> Result<(PathBuf, Is), String> {
-    let mut found = folder.to_path_buf();
+/// What lies at a path of the export below a folder, or below one in it: parts like `..` and links are not followed.
+pub fn find(root: &Path, folder: Option<&str>, path: &str) -> Result<(PathBuf, Is), String> {
+    let mut found = root.to_path_buf();
     let mut is = Is::Folder;
     // Exports that were made on Windows.
     let path = path.replace('\\', "/");
-    let mut parts = 0;
+    let mut parts = Vec::new();
     for part in Path::new(&path).components() {
-        let Component::Normal(part) = part else {
-            return Err("its path leads out of the export".to_string());
-        };
-        parts += 1;
+        match part {
+            Component::Normal(part) => parts.push(part),
+            _ => return Err("its path leads out of the export".to_string()),
+        }
+    }
+    if parts.is_empty() {
+        return Err("its path is empty".to_string());
+    }
+    for part in folder.map(OsStr::new).into_iter().chain(parts) {
         found.push(part);
         let meta = fs::symlink_metadata(&found).map_err(|e| format!("'{}' cannot be read: {e}", found.display()))?;
         is = match meta.file_type() {
@@ -24,9 +30,6 @@ pub fn find(folder: &Path, path: &str) -> Result<(PathBuf, Is), String> {
             t if t.is_file() => Is::File(meta.len()),
             _ => return Err(format!("'{}' is neither a file nor a folder; links are not followed", found.display())),
         };
-    }
-    if parts == 0 {
-        return Err("its path is empty".to_string());
     }
     Ok((found, is))
 }
@@ -67,11 +70,15 @@ mod tests {
         fs::write(folder.join("a/b.txt"), "x").unwrap();
         fs::write(dir.path().join("secret"), "x").unwrap();
         std::os::unix::fs::symlink(dir.path(), folder.join("out")).unwrap();
-        assert_eq!(find(&folder, "a/b.txt"), Ok((folder.join("a/b.txt"), Is::File(1))));
-        assert_eq!(find(&folder, r"a\b.txt"), Ok((folder.join("a/b.txt"), Is::File(1))));
-        assert_eq!(find(&folder, "a"), Ok((folder.join("a"), Is::Folder)));
+        let file = Ok((folder.join("a/b.txt"), Is::File(1)));
+        assert_eq!(find(&folder, None, "a/b.txt"), file);
+        assert_eq!(find(&folder, None, r"a\b.txt"), file);
+        assert_eq!(find(&folder, Some("a"), "b.txt"), file);
+        assert_eq!(find(&folder, None, "a"), Ok((folder.join("a"), Is::Folder)));
+        assert!(find(&folder, Some("out"), "secret").is_err());
         for path in ["../secret", "a/../../secret", "/etc/passwd", "out/secret", r"..\secret", "", "gone", "a\0b"] {
-            assert!(find(&folder, path).is_err(), "{path}");
+            assert!(find(&folder, None, path).is_err(), "{path}");
+            assert!(find(&folder, Some("a"), path).is_err(), "{path}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A run of Neptune out of the rows of its export, and how it becomes one of ours.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -97,10 +97,10 @@ impl Collected {
         std::mem::take(&mut self.nameless)
     }
 
-    /// The runs, each with its project. Their files lie below one of the folders.
-    pub fn finish(self, folders: &[PathBuf], out: &mut Out<'_>) -> Vec<(String, ForeignRun)> {
+    /// The runs, each with its project. Their files lie below a folder of files, in that of the project.
+    pub fn finish(self, files: &Path, folder: &str, out: &mut Out<'_>) -> Vec<(String, ForeignRun)> {
         let runs = self.runs.into_iter();
-        runs.map(|((project, id), raw)| (project.clone(), raw.into_run(project, &id, folders, out))).collect()
+        runs.map(|((project, id), raw)| (project.clone(), raw.into_run(project, &id, (files, folder), out))).collect()
     }
 }
 
@@ -202,7 +202,7 @@ impl Raw {
         matches!(self.fact(name), Some(ParamValue::Bool(true)))
     }
 
-    fn into_run(mut self, project: String, text: &str, folders: &[PathBuf], out: &mut Out<'_>) -> ForeignRun {
+    fn into_run(mut self, project: String, text: &str, files: (&Path, &str), out: &mut Out<'_>) -> ForeignRun {
         let id = run_id(&project, text);
         let place = format!("run '{text}' of {project}");
         let times = self.points.iter().map(|p| p.time).chain(self.series.iter().map(|p| p.time));
@@ -248,7 +248,8 @@ impl Raw {
         for (kind, rows) in std::mem::take(&mut self.strange) {
             out.skip(&place, format!("{rows} rows are of a type that is not known: '{kind}'"));
         }
-        let mut placed = Placed { folders, place: &place, taken: HashSet::new(), files: Vec::new(), out };
+        let mut placed =
+            Placed { root: files.0, folder: files.1, place: &place, taken: HashSet::new(), files: Vec::new(), out };
         for file in std::mem::take(&mut self.files) {
             let Some(payload) = placed.take(&file) else { continue };
             if let Some((step, time)) = file.point {
@@ -283,7 +284,8 @@ fn histogram((kind, edges, counts): Histogram) -> Result<String, String> {
 
 /// Gives names to the files of a run.
 struct Placed<'a, 'b> {
-    folders: &'a [PathBuf],
+    root: &'a Path,
+    folder: &'a str,
     place: &'a str,
     taken: HashSet<String>,
     files: Vec<ForeignFile>,
@@ -293,10 +295,9 @@ struct Placed<'a, 'b> {
 impl Placed<'_, '_> {
     /// Takes a file, or a folder of them; gives its name.
     fn take(&mut self, row: &FileRow) -> Option<String> {
-        let mut tries = self.folders.iter().map(|folder| files::find(folder, &row.path));
-        let first = tries.next().unwrap_or_else(|| Err("there is no folder of files".to_string()));
-        // Where it is in none of them, the first one is where it should be.
-        let found = first.or_else(|e| tries.find_map(Result::ok).ok_or(e));
+        let found = files::find(self.root, Some(self.folder), &row.path);
+        // At first, paths were those below the folder of all projects.
+        let found = found.or_else(|e| files::find(self.root, None, &row.path).map_err(|_| e));
         let (source, is) = match found {
             Ok(found) => found,
             Err(e) => {

@@ -88,6 +88,10 @@ pub fn read(dir: &Path, out: &mut Out<'_>) -> Option<Entity> {
 /// The folders in a folder that have a `metadata.json`, in the order of their names.
 pub fn folders(dir: &Path, what: &str, out: &mut Out<'_>) -> Vec<PathBuf> {
     let mut found = Vec::new();
+    if dir.is_symlink() {
+        out.skip(dir.display(), "links are not followed");
+        return found;
+    }
     for Name { name, is } in tree::list_or_skip(dir, out) {
         let inside = dir.join(&name);
         match is {

@@ -85,7 +85,9 @@ impl Root {
                     json::as_text(object.get("project_name")?).map(str::to_string)
                 };
                 let folder = || dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                Project { name: folders.iter().find_map(named).unwrap_or_else(folder), ..Project::default() }
+                let name = folders.iter().find_map(named).unwrap_or_else(folder);
+                out.experiment(ForeignExperiment { name: name.clone(), ..ForeignExperiment::default() });
+                Project { name, ..Project::default() }
             }
         };
         let mut goals = Goals::default();

@@ -280,12 +280,16 @@ async fn one_bad_file_hides_nothing_else() {
     write(&run.join("features/copy/metadata.json"), part("bare", ""));
     fs::remove_file(run.join("artifacts/a1/data")).unwrap();
     write(&root.join("intakerubicon/metadata.json"), "");
+    let auc = root.join("intakerubicon/experiments").join(SECOND).join("metrics/auc/metadata.json");
+    write(&auc, part("auc", r#""value": 1, "directionality": "loss","#));
+    fs::rename(run.join("dataframes"), dir.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("elsewhere"), run.join("dataframes")).unwrap();
     fs::create_dir_all(run.join("metrics/started")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", run.join("metrics/link")).unwrap();
     let store = Store::create(dir.path().join("store")).unwrap();
     let report = bring(&root, &store).await;
     let lost = lost(&report);
-    assert_eq!(lost.len(), 8, "{lost:#?}");
+    assert_eq!(lost.len(), 9, "{lost:#?}");
     for part in [
         "flag/metadata.json: it is no JSON: recursion limit exceeded",
         "tags_1.json: 'added_tags' is no list of texts",
@@ -294,6 +298,7 @@ async fn one_bad_file_hides_nothing_else() {
         "a1/data: the data of artifact 'model.pkl' is missing",
         "intakerubicon/metadata.json: it is no JSON",
         "metrics/started: the metric has no metadata.json",
+        "dataframes: links are not followed",
         "metrics/link: it is neither a file nor a folder",
     ] {
         assert!(lost.iter().any(|told| told.contains(part)), "{part} in {lost:#?}");
