@@ -50,7 +50,7 @@ pub use copy::CopyReport;
 pub use error::{Result, StoreError};
 pub use info::{LiveInfo, StoreInfo, TableInfo};
 pub use intake::{
-    Counts, Files, ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun, Intake, IntakeOptions, Kind,
+    Counts, Files, ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun, Intake, IntakeOptions, Kind, Scope,
 };
 pub use run::{Metrics, Run, RunOptions};
 pub(crate) use run::{check_experiment, check_key, check_table, shown as shown_param};

@@ -34,6 +34,20 @@ const TOOLS: Packages = Packages {
     check: "import mlflow.tracking, pyarrow, sqlalchemy",
 };
 
+/// rubicon-ml wants other versions than the tools above. What reads exports of Neptune is with it.
+const RUBICON: Packages = Packages {
+    requirements: "tests/import/requirements-rubicon.txt",
+    folder: "tools-rubicon",
+    check: "import rubicon_ml, duckdb, pyarrow",
+};
+
+/// What compares an import with the tool's own client, and the packages that it needs.
+const COMPARISONS: &[(&str, &Packages)] = &[
+    ("tests/import/compare_mlflow.py", &TOOLS),
+    ("tests/import/compare_rubicon.py", &RUBICON),
+    ("tests/import/compare_neptune.py", &RUBICON),
+];
+
 const PEERS: Packages =
     Packages { requirements: "benches/peers/requirements.txt", folder: "peers", check: "import duckdb, mlflow" };
 
@@ -48,7 +62,6 @@ pub fn engines(tasks: &Tasks) -> Result<(), Failed> {
 
 /// Imports what other tools wrote, and compares with what their own clients read.
 pub fn import(tasks: &Tasks) -> Result<(), Failed> {
-    let Some(python) = environment(tasks, IMPORT, &TOOLS)? else { return Ok(()) };
     let Some(binary) = binary(tasks) else {
         return tasks.cannot_run(IMPORT, "there is no runlake binary in the target folder");
     };
@@ -56,9 +69,13 @@ pub fn import(tasks: &Tasks) -> Result<(), Failed> {
         Some(folder) => PathBuf::from(folder),
         None => tasks.root().join("../shared/data"),
     };
-    let mut command = Command::new(python);
-    command.arg("tests/import/compare_mlflow.py").arg("--runlake").arg(binary).arg("--data").arg(data);
-    tasks.run(IMPORT, &mut command)
+    for (script, packages) in COMPARISONS {
+        let Some(python) = environment(tasks, IMPORT, packages)? else { return Ok(()) };
+        let mut command = Command::new(python);
+        command.arg(script).arg("--runlake").arg(&binary).arg("--data").arg(&data);
+        tasks.run(IMPORT, &mut command)?;
+    }
+    Ok(())
 }
 
 /// Loads large real data and compares counts, extremes and a ranking with an independent reader.

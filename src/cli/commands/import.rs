@@ -19,18 +19,21 @@ const TOLD: usize = 20;
 /// Bring runs in from the store of another tool
 ///
 /// Run ids are kept, so it may be repeated: only what is new or changed there is added, and a run that is still being
-/// written is followed. What you add here to an imported run stays. Reads MLflow folders (`mlruns`) and SQLite files.
+/// written is followed. What you add here to an imported run stays. Reads MLflow folders (`mlruns`) and SQLite files,
+/// roots of rubicon-ml, and what neptune-exporter made of Neptune.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
   runlake import ./mlruns
   runlake import mlflow sqlite:///mlflow.db
+  runlake import rubicon ./rubicon-root
+  runlake import neptune ./exports
   runlake import ./mlruns --report skipped.jsonl
   runlake import --audit ./mlruns
 
 Exits with 1 when something could not be read, or, with --audit, when the store lacks something.")]
 pub struct ImportArgs {
-    /// What tool wrote it (mlflow), where that is not plain; then folders and databases, or folders that hold them
+    /// What tool wrote it (mlflow, rubicon, neptune), where that is not plain; then folders and databases, or folders that hold them
     #[arg(value_name = "[KIND] PATH...", required = true)]
     pub words: Vec<String>,
     /// A file for what was skipped and why, and the totals, as JSON lines

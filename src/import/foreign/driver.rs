@@ -78,6 +78,11 @@ pub async fn import(
                 points += run.points.len();
                 group.push(*run);
             }
+            Item::Goals(experiment, goals) => {
+                if let Err(e) = intake.goals(&experiment, &goals) {
+                    return Err(e.into());
+                }
+            }
             Item::Skipped(what) => skipped.push(what),
         }
         if group.len() >= GROUP || points >= GROUP_POINTS {

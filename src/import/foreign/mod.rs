@@ -7,7 +7,11 @@ mod cache;
 mod driver;
 mod error;
 mod mlflow;
+mod neptune;
+mod rubicon;
 mod sqlite;
+#[cfg(test)]
+mod testing;
 mod tree;
 
 use std::fmt;
@@ -19,7 +23,10 @@ pub use cache::Cached;
 pub use driver::{ImportReport, import};
 pub use error::ImportError;
 
-pub use crate::store::{Counts, Files, ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun, IntakeOptions, Kind};
+use crate::model::Goal;
+pub use crate::store::{
+    Counts, Files, ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun, IntakeOptions, Kind, Scope,
+};
 
 /// What tool wrote a source, and in which form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +36,10 @@ pub enum SourceKind {
     MlflowFiles,
     /// A database of MLflow.
     MlflowDatabase,
+    /// A root of rubicon-ml.
+    Rubicon,
+    /// An export of Neptune.
+    Neptune,
 }
 
 impl fmt::Display for SourceKind {
@@ -36,6 +47,8 @@ impl fmt::Display for SourceKind {
         f.write_str(match self {
             SourceKind::MlflowFiles => "MLflow folder",
             SourceKind::MlflowDatabase => "MLflow database",
+            SourceKind::Rubicon => "rubicon-ml root",
+            SourceKind::Neptune => "Neptune export",
         })
     }
 }
@@ -46,11 +59,15 @@ impl fmt::Display for SourceKind {
 pub enum Tool {
     /// MLflow.
     Mlflow,
+    /// rubicon-ml.
+    Rubicon,
+    /// Neptune.
+    Neptune,
 }
 
 impl Tool {
     /// The names that [`Tool::from_str`] knows.
-    pub const NAMES: &'static [&'static str] = &["mlflow"];
+    pub const NAMES: &'static [&'static str] = &["mlflow", "rubicon", "neptune"];
 }
 
 impl FromStr for Tool {
@@ -58,6 +75,8 @@ impl FromStr for Tool {
     fn from_str(text: &str) -> Result<Self, ()> {
         match text {
             "mlflow" => Ok(Tool::Mlflow),
+            "rubicon" => Ok(Tool::Rubicon),
+            "neptune" => Ok(Tool::Neptune),
             _ => Err(()),
         }
     }
@@ -110,6 +129,8 @@ pub enum Item {
     Experiment(ForeignExperiment),
     /// A run.
     Run(Box<ForeignRun>),
+    /// Which way the metrics of an experiment get better, where only its runs tell.
+    Goals(String, Vec<(String, Goal)>),
     /// What did not come along.
     Skipped(Skipped),
 }
@@ -147,6 +168,13 @@ impl<'a> Out<'a> {
         self.give(Item::Run(Box::new(run)));
     }
 
+    /// Hands over which way the metrics of an experiment get better; for sources whose runs tell, after these.
+    pub fn goals(&mut self, experiment: &str, goals: Vec<(String, Goal)>) {
+        if !goals.is_empty() {
+            self.give(Item::Goals(experiment.to_string(), goals));
+        }
+    }
+
     /// Tells of something that belongs to a run or an experiment and could not be read.
     pub fn skip(&mut self, place: impl fmt::Display, reason: impl fmt::Display) {
         self.give(Item::Skipped(Skipped { place: place.to_string(), reason: reason.to_string(), is_loss: true }));
@@ -168,6 +196,14 @@ pub fn open(place: &str, tool: Option<Tool>) -> Result<Vec<Arc<dyn Source>>, Imp
     let mut found: Vec<Arc<dyn Source>> = Vec::new();
     if matches!(tool, None | Some(Tool::Mlflow)) {
         mlflow::detect(&path, &mut found)?;
+    }
+    // What is a store itself is not looked into for others: it may hold thousands of folders.
+    let is_settled = |found: &[Arc<dyn Source>]| found.iter().any(|source| source.place() == path);
+    if matches!(tool, None | Some(Tool::Rubicon)) && !is_settled(&found) {
+        rubicon::detect(&path, &mut found)?;
+    }
+    if matches!(tool, None | Some(Tool::Neptune)) && !is_settled(&found) {
+        neptune::detect(&path, &mut found)?;
     }
     if found.is_empty() {
         std::fs::metadata(&path).map_err(ImportError::io(&path))?;

@@ -54,11 +54,22 @@ pub struct ForeignFile {
     pub size: u64,
 }
 
+/// The part of a source in which the id of a run is its own, where that is not everywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// The entry of `environment` that says so of a run that is here.
+    pub key: &'static str,
+    /// Its value.
+    pub value: String,
+}
+
 /// A run of another store with all that belongs to it.
 #[derive(Debug, Clone)]
 pub struct ForeignRun {
     /// How it began; its id is kept.
     pub start: RunStart,
+    /// Where its id is its own; everywhere, unless it is said.
+    pub scope: Option<Scope>,
     /// Where it stands there.
     pub status: Status,
     /// When it ended; where the source does not say, it is taken for the time of its latest point.
@@ -75,6 +86,8 @@ pub struct ForeignRun {
     pub series: Vec<SeriesPoint>,
     /// Tags; `None` for a bare one.
     pub tags: Vec<(String, Option<String>)>,
+    /// Tags that it had once and that were taken away there.
+    pub removed_tags: Vec<String>,
     /// Features.
     pub features: Vec<Feature>,
     /// Data sets.
@@ -83,6 +96,8 @@ pub struct ForeignRun {
     pub links: Vec<Link>,
     /// Comments, by id.
     pub comments: Vec<(String, Comment)>,
+    /// Ids of comments that were taken away there.
+    pub removed_comments: Vec<String>,
     /// Installed packages.
     pub packages: Vec<(String, String)>,
     /// Facts about where it ran, and whatever else is known of it.
@@ -98,6 +113,7 @@ impl ForeignRun {
     pub fn new(run: RunId, experiment: impl Into<String>, start_time: Micros) -> Self {
         ForeignRun {
             start: RunStart::new(run, experiment.into(), start_time),
+            scope: None,
             status: Status::Running,
             end_time: None,
             error: None,
@@ -106,10 +122,12 @@ impl ForeignRun {
             points: Vec::new(),
             series: Vec::new(),
             tags: Vec::new(),
+            removed_tags: Vec::new(),
             features: Vec::new(),
             data: Vec::new(),
             links: Vec::new(),
             comments: Vec::new(),
+            removed_comments: Vec::new(),
             packages: Vec::new(),
             environment: Vec::new(),
             tables: Vec::new(),
@@ -120,6 +138,11 @@ impl ForeignRun {
     /// Its id.
     pub fn id(&self) -> &RunId {
         &self.start.run
+    }
+
+    /// The runs that it names: itself, and those that it is tied to.
+    pub(super) fn named_runs(&self) -> impl Iterator<Item = &RunId> {
+        [self.id()].into_iter().chain(&self.start.parent).chain(self.links.iter().map(|link| &link.target))
     }
 
     /// Takes out what this store cannot hold, and says why; an error is about the run as a whole.

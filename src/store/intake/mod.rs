@@ -3,13 +3,14 @@
 
 mod counts;
 mod foreign;
+mod scope;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
 use std::path::Path;
 
 pub use counts::{Counts, Kind};
-pub use foreign::{ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun};
+pub use foreign::{ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun, Scope};
 
 use super::copy::{frame_columns, read_frame};
 use super::cut::GoalEntry;
@@ -20,8 +21,8 @@ use super::run::{check_key, check_table, shown};
 use super::snapshot::Snapshot;
 use super::{Durability, Store, artifact, frame, layout, shown as rows};
 use crate::model::{
-    ArtifactEntry, ExperimentEdit, ExperimentId, ExperimentState, MetricGoal, MetricPoints, Micros, Record, RunId,
-    RunState, SeriesPoint, TableRows, Version,
+    ArtifactEntry, ExperimentEdit, ExperimentId, ExperimentState, Goal, MetricGoal, MetricPoints, Micros, Record,
+    RunId, RunState, SeriesPoint, TableRows, Version,
 };
 use crate::schema::{MetricRow, Row, SeriesRow, Table};
 
@@ -70,6 +71,8 @@ pub struct Intake<'a> {
     exist: HashSet<RunId>,
     purged: HashSet<RunId>,
     seen: HashSet<RunId>,
+    /// Whose ids are, as far as runs of a scope asked for them.
+    owners: scope::Owners,
     experiments: BTreeMap<String, ExperimentState>,
     goals: Vec<GoalEntry>,
     /// Experiments that are deleted in the source.
@@ -111,6 +114,7 @@ impl<'a> Intake<'a> {
             exist,
             purged,
             seen: HashSet::new(),
+            owners: scope::Owners::new(),
             experiments,
             goals,
             deleted: BTreeSet::new(),
@@ -150,7 +154,6 @@ impl<'a> Intake<'a> {
     pub fn experiment(&mut self, new: &ForeignExperiment) -> Result<()> {
         super::run::check_experiment(&new.name)?;
         self.found[Kind::Experiments] += 1;
-        self.found[Kind::Goals] += new.goals.len() as u64;
         let old = self.experiments.get(&new.name);
         let here: Vec<_> =
             old.iter().flat_map(|e| e.tags()).map(|(k, v)| (k.to_string(), v.map(str::to_string))).collect();
@@ -187,14 +190,24 @@ impl<'a> Intake<'a> {
             state.apply(Version { time: Micros::now(), ..Version::ZERO }, edit.clone());
             self.log(Record::Experiment(edit))?;
         }
-        let id = self.experiments.get(&new.name).map(|e| e.id.to_string());
-        for (key, goal) in &new.goals {
-            check_key("metric", key)?;
+        self.goals(&new.name, &new.goals)
+    }
+
+    /// Says which way metrics of an experiment get better.
+    pub fn goals(&mut self, experiment: &str, goals: &[(String, Goal)]) -> Result<()> {
+        self.found[Kind::Goals] += goals.len() as u64;
+        let id = self.experiments.get(experiment).map(|e| e.id.to_string());
+        for (key, goal) in goals {
+            if let Err(e) = check_key("metric", key) {
+                let place = format!("experiment '{experiment}'");
+                self.refused.push(Refused { place, reason: e.to_string(), is_loss: true });
+                continue;
+            }
             let here = self.goals.iter().find(|g| Some(&g.experiment_id) == id.as_ref() && g.state.goal.key == *key);
             // What was declared here counts more than what is imported.
             if here.is_none_or(|g| g.state.goal.source == "imported" && g.state.goal.goal != *goal) {
                 self.log(Record::Goal(MetricGoal {
-                    experiment: new.name.clone(),
+                    experiment: experiment.to_string(),
                     key: key.clone(),
                     goal: *goal,
                     source: "imported".to_string(),
@@ -221,7 +234,8 @@ impl<'a> Intake<'a> {
     }
 
     /// Takes runs in. What cannot be is left out and told by [`Intake::take_refused`].
-    pub async fn runs(&mut self, runs: Vec<ForeignRun>) -> Result<()> {
+    pub async fn runs(&mut self, mut runs: Vec<ForeignRun>) -> Result<()> {
+        self.keep_apart(&mut runs).await?;
         let mut group = Vec::with_capacity(runs.len());
         for mut run in runs {
             self.found += &run.counts();
@@ -276,6 +290,7 @@ impl<'a> Intake<'a> {
         for record in records {
             self.log(record)?;
         }
+        facts |= self.removals(&run, old)?;
         self.points(&run, there)?;
         self.series(&run, there)?;
         for (name, rows) in &run.tables {
@@ -297,6 +312,23 @@ impl<'a> Intake<'a> {
         }
         self.added[Kind::RunFacts] += u64::from(facts || starts);
         Ok(())
+    }
+
+    /// Takes away what the source says was taken away there; whether there was any of it.
+    fn removals(&mut self, run: &ForeignRun, old: &RunState) -> Result<bool> {
+        let id = || run.id().clone();
+        let has_tag = |key: &&String| old.tags().any(|(there, _)| there == key.as_str());
+        let remove: Vec<String> = run.removed_tags.iter().filter(has_tag).cloned().collect();
+        let has_comment = |id: &&String| old.comments().any(|(there, _)| there == id.as_str());
+        let comments: Vec<String> = run.removed_comments.iter().filter(has_comment).cloned().collect();
+        let any = !remove.is_empty() || !comments.is_empty();
+        if !remove.is_empty() {
+            self.log(Record::Tags { run: id(), set: Vec::new(), remove })?;
+        }
+        for comment in comments {
+            self.log(Record::RemoveComment { run: id(), id: comment })?;
+        }
+        Ok(any)
     }
 
     fn points(&mut self, run: &ForeignRun, there: &Known) -> Result<()> {
