@@ -10,7 +10,7 @@ use crate::store::StoreError;
 #[non_exhaustive]
 pub enum ImportError {
     /// Nothing there that can be imported.
-    #[error("'{}' holds nothing that can be imported: no MLflow folder (mlruns) and no MLflow database", path.display())]
+    #[error("'{}' holds nothing that can be imported: no store of a tool known here", path.display())]
     NotRecognised {
         /// The path.
         path: PathBuf,

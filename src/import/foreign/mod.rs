@@ -6,7 +6,9 @@
 mod cache;
 mod driver;
 mod error;
+mod id;
 mod mlflow;
+mod optuna;
 mod sqlite;
 mod tree;
 
@@ -29,6 +31,8 @@ pub enum SourceKind {
     MlflowFiles,
     /// A database of MLflow.
     MlflowDatabase,
+    /// A database of Optuna.
+    OptunaDatabase,
 }
 
 impl fmt::Display for SourceKind {
@@ -36,6 +40,7 @@ impl fmt::Display for SourceKind {
         f.write_str(match self {
             SourceKind::MlflowFiles => "MLflow folder",
             SourceKind::MlflowDatabase => "MLflow database",
+            SourceKind::OptunaDatabase => "Optuna database",
         })
     }
 }
@@ -46,11 +51,13 @@ impl fmt::Display for SourceKind {
 pub enum Tool {
     /// MLflow.
     Mlflow,
+    /// Optuna.
+    Optuna,
 }
 
 impl Tool {
     /// The names that [`Tool::from_str`] knows.
-    pub const NAMES: &'static [&'static str] = &["mlflow"];
+    pub const NAMES: &'static [&'static str] = &["mlflow", "optuna"];
 }
 
 impl FromStr for Tool {
@@ -58,6 +65,7 @@ impl FromStr for Tool {
     fn from_str(text: &str) -> Result<Self, ()> {
         match text {
             "mlflow" => Ok(Tool::Mlflow),
+            "optuna" => Ok(Tool::Optuna),
             _ => Err(()),
         }
     }
@@ -168,6 +176,9 @@ pub fn open(place: &str, tool: Option<Tool>) -> Result<Vec<Arc<dyn Source>>, Imp
     let mut found: Vec<Arc<dyn Source>> = Vec::new();
     if matches!(tool, None | Some(Tool::Mlflow)) {
         mlflow::detect(&path, &mut found)?;
+    }
+    if matches!(tool, None | Some(Tool::Optuna)) {
+        optuna::detect(&path, &mut found)?;
     }
     if found.is_empty() {
         std::fs::metadata(&path).map_err(ImportError::io(&path))?;
