@@ -31,8 +31,11 @@ const READERS: Packages = Packages {
 const TOOLS: Packages = Packages {
     requirements: "tests/import/requirements.txt",
     folder: "tools",
-    check: "import mlflow.tracking, pyarrow, sqlalchemy",
+    check: "import duckdb, mlflow.tracking, optuna, pyarrow, sqlalchemy, tensorboard",
 };
+
+/// One for each tool.
+const COMPARISONS: &[&str] = &["tests/import/compare_mlflow.py", "tests/import/compare_optuna.py"];
 
 const PEERS: Packages =
     Packages { requirements: "benches/peers/requirements.txt", folder: "peers", check: "import duckdb, mlflow" };
@@ -56,9 +59,12 @@ pub fn import(tasks: &Tasks) -> Result<(), Failed> {
         Some(folder) => PathBuf::from(folder),
         None => tasks.root().join("../shared/data"),
     };
-    let mut command = Command::new(python);
-    command.arg("tests/import/compare_mlflow.py").arg("--runlake").arg(binary).arg("--data").arg(data);
-    tasks.run(IMPORT, &mut command)
+    for script in COMPARISONS {
+        let mut command = Command::new(&python);
+        command.arg(script).arg("--runlake").arg(&binary).arg("--data").arg(&data);
+        tasks.run(IMPORT, &mut command)?;
+    }
+    Ok(())
 }
 
 /// Loads large real data and compares counts, extremes and a ranking with an independent reader.
