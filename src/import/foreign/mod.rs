@@ -10,6 +10,7 @@ mod id;
 mod mlflow;
 mod optuna;
 mod sqlite;
+mod tensorboard;
 mod tree;
 
 use std::fmt;
@@ -33,6 +34,8 @@ pub enum SourceKind {
     MlflowDatabase,
     /// A database of Optuna.
     OptunaDatabase,
+    /// A log folder of TensorBoard.
+    TensorBoard,
 }
 
 impl fmt::Display for SourceKind {
@@ -41,6 +44,7 @@ impl fmt::Display for SourceKind {
             SourceKind::MlflowFiles => "MLflow folder",
             SourceKind::MlflowDatabase => "MLflow database",
             SourceKind::OptunaDatabase => "Optuna database",
+            SourceKind::TensorBoard => "TensorBoard folder",
         })
     }
 }
@@ -53,11 +57,13 @@ pub enum Tool {
     Mlflow,
     /// Optuna.
     Optuna,
+    /// TensorBoard.
+    TensorBoard,
 }
 
 impl Tool {
     /// The names that [`Tool::from_str`] knows.
-    pub const NAMES: &'static [&'static str] = &["mlflow", "optuna"];
+    pub const NAMES: &'static [&'static str] = &["mlflow", "optuna", "tensorboard"];
 }
 
 impl FromStr for Tool {
@@ -66,6 +72,7 @@ impl FromStr for Tool {
         match text {
             "mlflow" => Ok(Tool::Mlflow),
             "optuna" => Ok(Tool::Optuna),
+            "tensorboard" => Ok(Tool::TensorBoard),
             _ => Err(()),
         }
     }
@@ -179,6 +186,10 @@ pub fn open(place: &str, tool: Option<Tool>) -> Result<Vec<Arc<dyn Source>>, Imp
     }
     if matches!(tool, None | Some(Tool::Optuna)) {
         optuna::detect(&path, &mut found)?;
+    }
+    // After the others: what lies in their stores is theirs.
+    if matches!(tool, None | Some(Tool::TensorBoard)) {
+        tensorboard::detect(&path, tool.is_some(), &mut found)?;
     }
     if found.is_empty() {
         std::fs::metadata(&path).map_err(ImportError::io(&path))?;
