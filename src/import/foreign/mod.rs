@@ -7,6 +7,7 @@ mod cache;
 mod driver;
 mod error;
 mod id;
+mod json;
 mod mlflow;
 mod optuna;
 mod sqlite;

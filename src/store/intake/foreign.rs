@@ -67,6 +67,8 @@ pub struct ForeignRun {
     pub error: Option<String>,
     /// Whether it is deleted there.
     pub deleted: bool,
+    /// Whether the source says no times, so that those here are a guess: the ones of the first import stay.
+    pub undated: bool,
     /// Params.
     pub params: Vec<(String, ParamValue)>,
     /// Points of metrics.
@@ -102,6 +104,7 @@ impl ForeignRun {
             end_time: None,
             error: None,
             deleted: false,
+            undated: false,
             params: Vec::new(),
             points: Vec::new(),
             series: Vec::new(),
@@ -120,6 +123,14 @@ impl ForeignRun {
     /// Its id.
     pub fn id(&self) -> &RunId {
         &self.start.run
+    }
+
+    /// Puts all of it at one time.
+    pub(super) fn date(&mut self, time: Micros) {
+        self.start.start_time = time;
+        self.end_time = self.end_time.map(|_| time);
+        self.points.iter_mut().for_each(|point| point.time = time);
+        self.series.iter_mut().for_each(|point| point.time = time);
     }
 
     /// Takes out what this store cannot hold, and says why; an error is about the run as a whole.

@@ -252,8 +252,13 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
-    async fn run(&mut self, run: ForeignRun, there: &Known) -> Result<()> {
+    async fn run(&mut self, mut run: ForeignRun, there: &Known) -> Result<()> {
         let id = run.id().clone();
+        if run.undated
+            && let Some(start) = there.state(&id).and_then(RunState::start)
+        {
+            run.date(start.start_time);
+        }
         let state = run.state();
         let known = there.state(&id);
         let empty = RunState::new(id.clone());

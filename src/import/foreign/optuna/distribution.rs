@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
+use super::super::json;
 use crate::model::ParamValue;
 
 /// What the number that stands for a param means.
 pub fn decode(internal: f64, distribution: &str) -> Result<ParamValue, String> {
-    let json = parse(distribution).map_err(|e| format!("its distribution cannot be read: {e}"))?;
-    let name = json.get("name").and_then(Value::as_str).unwrap_or_default();
+    let found = json::parse(distribution).map_err(|e| format!("its distribution cannot be read: {e}"))?;
+    let name = found.get("name").and_then(Value::as_str).unwrap_or_default();
     match name {
         "IntDistribution" | "IntUniformDistribution" | "IntLogUniformDistribution" => {
             if !internal.is_finite() {
@@ -19,69 +20,16 @@ pub fn decode(internal: f64, distribution: &str) -> Result<ParamValue, String> {
             Ok(ParamValue::Float(internal))
         }
         "CategoricalDistribution" => {
-            let choices = json.pointer("/attributes/choices").and_then(Value::as_array);
+            let choices = found.pointer("/attributes/choices").and_then(Value::as_array);
             let choices = choices.ok_or("its distribution lists no choices")?;
             let is_index = internal >= 0.0 && internal.fract() == 0.0 && internal < choices.len() as f64;
             match is_index {
-                true => Ok(value(&choices[internal as usize])),
+                true => Ok(json::param(&choices[internal as usize])),
                 false => Err(format!("{internal} is none of {} choices", choices.len())),
             }
         }
         _ => Err(format!("'{name}' is no distribution known here")),
     }
-}
-
-/// A choice; text is typed as the number or truth value that it spells.
-fn value(choice: &Value) -> ParamValue {
-    match choice {
-        Value::Null => ParamValue::Null,
-        Value::Bool(b) => ParamValue::Bool(*b),
-        Value::Number(n) => match (n.as_i64(), n.as_u64()) {
-            (Some(int), _) => int.into(),
-            (_, Some(int)) => int.into(),
-            _ => n.as_f64().map_or_else(|| n.to_string().into(), ParamValue::Float),
-        },
-        Value::String(text) => ParamValue::from_spelling(text.strip_prefix(MARK).unwrap_or(text)),
-        Value::Array(_) => ParamValue::List(choice.to_string().replace(ESCAPED_MARK, "")),
-        Value::Object(_) => ParamValue::Dict(choice.to_string().replace(ESCAPED_MARK, "")),
-    }
-}
-
-/// Stands before a number that JSON cannot spell, which is kept as text.
-const MARK: char = '\u{0}';
-/// The same, as JSON spells it.
-const ESCAPED_MARK: &str = "\\u0000";
-
-/// Reads JSON as Python writes it: `NaN` and infinities stand there bare.
-fn parse(text: &str) -> Result<Value, serde_json::Error> {
-    match serde_json::from_str(text) {
-        Err(_) if text.contains("NaN") || text.contains("Infinity") => serde_json::from_str(&quoted(text)),
-        other => other,
-    }
-}
-
-/// The text with bare numbers that are none put into quotes.
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 32);
-    let (mut rest, mut inside) = (text, false);
-    while let Some(c) = rest.chars().next() {
-        let bare = ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| !inside && rest.starts_with(word));
-        if let Some(word) = bare {
-            out.push_str(&format!("\"{ESCAPED_MARK}{word}\""));
-            rest = &rest[word.len()..];
-            continue;
-        }
-        let mut taken = c.len_utf8();
-        match c {
-            '"' => inside = !inside,
-            // What follows is part of the text, a quote too.
-            '\\' if inside => taken += rest[taken..].chars().next().map_or(0, char::len_utf8),
-            _ => {}
-        }
-        out.push_str(&rest[..taken]);
-        rest = &rest[taken..];
-    }
-    out
 }
 
 /// An attribute as text: text as it is, anything else as its JSON.
@@ -156,7 +104,6 @@ mod tests {
         #[test]
         fn any_text_is_an_error_or_a_value(internal in any::<f64>(), text in "[\\[\\]{}\",:NaInfity0-9 \\\\-]{0,60}") {
             let _ = decode(internal, &text);
-            let _ = quoted(&text);
             let whole = format!(r#"{{"name": "CategoricalDistribution", "attributes": {{"choices": {text}}}}}"#);
             let _ = decode(internal, &whole);
         }
