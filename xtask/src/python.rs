@@ -35,8 +35,12 @@ const TOOLS: Packages = Packages {
 };
 
 /// One for each tool.
-const COMPARISONS: &[&str] =
-    &["tests/import/compare_mlflow.py", "tests/import/compare_optuna.py", "tests/import/compare_tensorboard.py"];
+const COMPARISONS: &[&str] = &[
+    "tests/import/compare_mlflow.py",
+    "tests/import/compare_optuna.py",
+    "tests/import/compare_tensorboard.py",
+    "tests/import/compare_table.py",
+];
 
 const PEERS: Packages =
     Packages { requirements: "benches/peers/requirements.txt", folder: "peers", check: "import duckdb, mlflow" };

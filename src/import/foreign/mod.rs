@@ -11,6 +11,7 @@ mod json;
 mod mlflow;
 mod optuna;
 mod sqlite;
+mod table;
 mod tensorboard;
 mod tree;
 
@@ -22,6 +23,7 @@ use std::sync::Arc;
 pub use cache::Cached;
 pub use driver::{ImportReport, import};
 pub use error::ImportError;
+pub use table::TableMapping;
 
 pub use crate::store::{Counts, Files, ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun, IntakeOptions, Kind};
 
@@ -37,6 +39,8 @@ pub enum SourceKind {
     OptunaDatabase,
     /// A log folder of TensorBoard.
     TensorBoard,
+    /// Files of CSV, JSON lines or Parquet.
+    Table,
 }
 
 impl fmt::Display for SourceKind {
@@ -46,6 +50,7 @@ impl fmt::Display for SourceKind {
             SourceKind::MlflowDatabase => "MLflow database",
             SourceKind::OptunaDatabase => "Optuna database",
             SourceKind::TensorBoard => "TensorBoard folder",
+            SourceKind::Table => "table",
         })
     }
 }
@@ -60,11 +65,13 @@ pub enum Tool {
     Optuna,
     /// TensorBoard.
     TensorBoard,
+    /// Anybody: tables.
+    Table,
 }
 
 impl Tool {
     /// The names that [`Tool::from_str`] knows.
-    pub const NAMES: &'static [&'static str] = &["mlflow", "optuna", "tensorboard"];
+    pub const NAMES: &'static [&'static str] = &["mlflow", "optuna", "tensorboard", "table"];
 }
 
 impl FromStr for Tool {
@@ -74,6 +81,7 @@ impl FromStr for Tool {
             "mlflow" => Ok(Tool::Mlflow),
             "optuna" => Ok(Tool::Optuna),
             "tensorboard" => Ok(Tool::TensorBoard),
+            "table" => Ok(Tool::Table),
             _ => Err(()),
         }
     }
@@ -192,11 +200,23 @@ pub fn open(place: &str, tool: Option<Tool>) -> Result<Vec<Arc<dyn Source>>, Imp
     if matches!(tool, None | Some(Tool::TensorBoard)) {
         tensorboard::detect(&path, tool.is_some(), &mut found)?;
     }
+    let is_table = tool == Some(Tool::Table) || tool.is_none() && (table::is_table(&path) || table::is_pattern(place));
+    if found.is_empty() && is_table {
+        found.push(open_tables(&[path.display().to_string()], TableMapping::default())?);
+    }
     if found.is_empty() {
         std::fs::metadata(&path).map_err(ImportError::io(&path))?;
         return Err(ImportError::NotRecognised { path });
     }
     Ok(found)
+}
+
+/// Opens files of CSV, JSON lines or Parquet, or patterns of them such as `out/*/metrics.csv`, as one source.
+///
+/// # Errors
+/// When there is no such file, or no column that the mapping names.
+pub fn open_tables(words: &[String], mapping: TableMapping) -> Result<Arc<dyn Source>, ImportError> {
+    table::open(words, mapping)
 }
 
 /// The path in `sqlite:///relative`, `sqlite:////absolute` or `file:///absolute`, else the text itself.
