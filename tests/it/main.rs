@@ -14,3 +14,4 @@ mod phases;
 mod processes;
 mod program;
 mod repl;
+mod sources;

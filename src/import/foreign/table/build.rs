@@ -18,17 +18,17 @@ pub struct Plan {
     pub names: Vec<String>,
     pub roles: Vec<Role>,
     pub keys: Vec<Arc<str>>,
-    /// Whether rows without a step are counted: where a run has several.
-    pub counts_steps: bool,
+    /// Whether the first row of a run has a step too where no column says one.
+    pub counts_first: bool,
 }
 
 impl Plan {
-    pub fn new(names: Vec<String>, roles: Vec<Role>, counts_steps: bool) -> Plan {
+    pub fn new(names: Vec<String>, roles: Vec<Role>, counts_first: bool) -> Plan {
         let key = |role: &Role| match role {
             Role::Param(key) | Role::Metric(key) | Role::Tag(key) | Role::Text(key) => key.as_str().into(),
             _ => "".into(),
         };
-        Plan { names, keys: roles.iter().map(key).collect(), roles, counts_steps }
+        Plan { names, keys: roles.iter().map(key).collect(), roles, counts_first }
     }
 
     /// The role of a column; one that appeared after the columns were looked at has none.
@@ -120,7 +120,8 @@ impl Building {
             time
         };
         let (at, start, end) = (time(Role::Time), time(Role::Start), time(Role::End));
-        let mut step = match plan.counts_steps {
+        // Where a run may have one row today and two tomorrow, the first one must not change.
+        let mut step = match plan.counts_first || self.rows > 0 {
             true => Step::At(self.rows),
             false => Step::None,
         };

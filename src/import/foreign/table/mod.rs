@@ -128,8 +128,7 @@ impl Tables {
 
     fn build(&self, survey: Survey, out: &mut Out<'_>) {
         let Survey { mut columns, shape, roles, .. } = survey;
-        let counts_steps = matches!(shape, Shape::File | Shape::Column { several: true });
-        let plan = Plan::new(columns.names().to_vec(), roles, counts_steps);
+        let plan = Plan::new(columns.names().to_vec(), roles, shape == Shape::File);
         let run_column = plan.roles.iter().position(|role| *role == Role::RunId);
         let mut made = Made { tables: self, plan: &plan, experiments: BTreeSet::new(), shape };
         let mut wrong = Wrong::default();

@@ -239,6 +239,19 @@ async fn a_tree_of_tables_with_configs_is_followed_without_times() {
     assert!(Kind::ALL.iter().all(|kind| audit.added[*kind] == 0), "{:?}", audit.added);
 }
 
+#[tokio::test]
+async fn a_run_that_gets_a_second_row_keeps_its_first_point() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, store) = (dir.path().join("a.csv"), Store::create(dir.path().join("store")).unwrap());
+    let mapping = TableMapping { metrics: vec!["auc".to_string()], ..named("id") };
+    write(&path, "id,auc\nr1,0.5\nr2,0.6\n");
+    bring(&[&path], &mapping, &store).await;
+    write(&path, "id,auc\nr1,0.5\nr2,0.6\nr1,0.7\n");
+    assert_eq!(bring(&[&path], &mapping, &store).await.added[Kind::Points], 1);
+    let all = read(&[&path], mapping);
+    assert_eq!(points(&all.runs[0]), ["auc None 0.5", "auc At(1) 0.7"]);
+}
+
 #[test]
 fn what_cannot_be_read_hides_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
