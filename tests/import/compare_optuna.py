@@ -133,6 +133,7 @@ class Comparison:
         points = self.rows("SELECT run_id, key, step, value FROM metrics")
         goals = self.rows("SELECT e.experiment, key, goal, source FROM metric_defs m JOIN experiments e USING (experiment_id)")
         distributions = self.rows("SELECT run_id, key, value FROM environment WHERE key LIKE 'optuna.distribution.%'")
+        study_tags = {name: json.loads(rows[0][0]) for name, rows in self.rows("SELECT experiment, tags FROM experiments").items()}
         studies = optuna.get_all_study_names(url)
         self.equal("studies", "-", studies, list(self.rows("SELECT experiment, 1 FROM experiments")))
         seen = 0
@@ -144,6 +145,11 @@ class Comparison:
             theirs = list(zip(names, directions, ["imported"] * len(names)))
             theirs += [(series, directions[0], "imported")] if len(names) == 1 else []
             self.equal("goals", name, theirs, goals[name])
+            theirs = [(k, attribute(v)) for k, v in study.user_attrs.items()]
+            theirs += [(f"optuna.system.{k}", attribute(v)) for k, v in study._storage.get_study_system_attrs(study._study_id).items()]
+            theirs += [("optuna.study_id", str(study._study_id)), ("optuna.directions", ",".join(d.name for d in study.directions))]
+            ours = [(k, v) for k, v in study_tags[name].items() if k not in ("optuna.storage", "optuna.version")]
+            self.equal("attributes of studies", name, theirs, ours)
             for trial in study.trials:
                 seen += 1
                 place = f"trial {trial.number} of '{name}'"

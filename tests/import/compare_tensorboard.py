@@ -118,20 +118,13 @@ class Comparison:
     def all(self, root: pathlib.Path) -> None:
         us = "CAST(round(EXTRACT(EPOCH FROM m.time) * 1000000) AS BIGINT)"
         points = self.rows(f"SELECT r.name, key, step, {us}, value FROM metrics m JOIN runs r USING (run_id)")
-        # What docs/import.md says of restarts.
-        shown = self.rows(
-            f"SELECT r.name, key, m.step, {us}, value FROM metrics m JOIN runs r USING (run_id) WHERE NOT EXISTS ("
-            "SELECT 1 FROM series s WHERE s.run_id = m.run_id AND s.key = 'tensorboard.session' AND s.payload LIKE 'START%' "
-            "AND s.step <= m.step AND s.time > m.time)"
-        )
+        shown = self.rows(f"SELECT r.name, key, step, {us}, value FROM metrics m JOIN runs r USING (run_id) WHERE context IS NULL")
         folders = {path.parent for path in root.rglob("*tfevents*")}
         names = {str(folder.relative_to(root)) if folder != root else root.name: folder for folder in folders}
         self.equal("runs", "-", list(names), list(self.rows("SELECT name, 1 FROM runs")))
         for name, folder in names.items():
             self.equal("scalars", name, self.scalars(folder, purge=False), points[name])
-            # Before versions were written down, TensorBoard guessed at restarts.
-            if name != "old":
-                self.equal("scalars that are shown", name, self.scalars(folder, purge=True), shown[name])
+            self.equal("scalars that are shown", name, self.scalars(folder, purge=True), shown[name])
         print(f"{self.name}: " + ", ".join(f"{n} {what}" for what, n in self.compared.items()))
 
     @staticmethod

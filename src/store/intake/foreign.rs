@@ -69,6 +69,8 @@ pub struct ForeignRun {
     pub deleted: bool,
     /// Whether the source says no times, so that those here are a guess: the ones of the first import stay.
     pub undated: bool,
+    /// The context of points that a restart of the run made void. One that came along before that stays in its series.
+    pub superseded: Option<Arc<str>>,
     /// Params.
     pub params: Vec<(String, ParamValue)>,
     /// Points of metrics.
@@ -105,6 +107,7 @@ impl ForeignRun {
             error: None,
             deleted: false,
             undated: false,
+            superseded: None,
             params: Vec::new(),
             points: Vec::new(),
             series: Vec::new(),

@@ -314,12 +314,16 @@ impl<'a> Intake<'a> {
         let mut new: Vec<_> = match &mut known {
             None => run.points.iter().collect(),
             Some(known) => {
-                let key = |p: &ForeignPoint| {
-                    let (key, context) = (p.key.to_string(), p.context.as_deref().map(str::to_string));
+                let key = |p: &ForeignPoint, context: Option<&str>| {
+                    let (key, context) = (p.key.to_string(), context.map(str::to_string));
                     let (step, x) = (p.step.whole(), p.step.fraction().map(f64::to_bits));
                     (id.to_string(), key, context, step, x, p.time, canonical_bits(p.value))
                 };
-                run.points.iter().filter(|p| !known.take(&key(p))).collect()
+                let mut is_known = |p: &ForeignPoint| {
+                    let was_moved = run.superseded.is_some() && p.context == run.superseded;
+                    known.take(&key(p, p.context.as_deref())) || was_moved && known.take(&key(p, None))
+                };
+                run.points.iter().filter(|p| !is_known(p)).collect()
             }
         };
         // Values that were logged together, or might have been, share a record.

@@ -16,6 +16,8 @@ use crate::store::{ForeignPoint, ForeignRun};
 
 /// The series of what a session said of itself: that it began, stopped or wrote a checkpoint.
 const SESSION: &str = "tensorboard.session";
+/// The context of points that a restart made void.
+const SUPERSEDED: &str = r#"{"superseded":true}"#;
 /// Records of a file that are told one by one when they cannot be read.
 const TOLD: u64 = 10;
 /// The series of lines of a log.
@@ -264,27 +266,36 @@ impl Reading {
         }
     }
 
-    /// Points that TensorBoard hides: at or behind the step of a restart that came after them.
-    fn hidden(&self) -> u64 {
+    /// Sets points aside that a restart made void: those at or behind its step that were there before. Gives their number.
+    fn supersede(&mut self, context: &Arc<str>) -> u64 {
         let mut of_all = i64::MAX;
-        let mut of_one: HashMap<&str, i64> = HashMap::new();
-        let (mut hidden, mut restarts) = (0, self.restarts.iter().rev().peekable());
-        for (i, point) in self.points.iter().enumerate().rev() {
+        let mut of_one: HashMap<Arc<str>, i64> = HashMap::new();
+        let (mut void, mut restarts) = (0, self.restarts.iter().rev().peekable());
+        for (i, point) in self.points.iter_mut().enumerate().rev() {
             while let Some(restart) = restarts.next_if(|restart| restart.points > i) {
                 let least = match &restart.key {
                     None => &mut of_all,
-                    Some(key) => of_one.entry(key).or_insert(i64::MAX),
+                    Some(key) => of_one.entry(Arc::clone(key)).or_insert(i64::MAX),
                 };
                 *least = (*least).min(restart.step);
             }
-            let from = of_all.min(of_one.get(&*point.key).copied().unwrap_or(i64::MAX));
-            hidden += u64::from(point.step.whole().is_some_and(|step| step >= from));
+            let from = of_all.min(of_one.get(&point.key).copied().unwrap_or(i64::MAX));
+            if point.step.whole().is_some_and(|step| step >= from) {
+                point.context = Some(Arc::clone(context));
+                void += 1;
+            }
         }
-        hidden
+        void
     }
 
     /// The run; `None` when there was no event at all.
-    pub fn finish(self, folder: &Folder, experiment: &str, left: &mut Left, out: &mut Out<'_>) -> Option<ForeignRun> {
+    pub fn finish(
+        mut self,
+        folder: &Folder,
+        experiment: &str,
+        left: &mut Left,
+        out: &mut Out<'_>,
+    ) -> Option<ForeignRun> {
         let place = format!("run '{}'", folder.name);
         for (what, n) in &self.left {
             let (runs, values) = left.entry(what.clone()).or_default();
@@ -299,11 +310,12 @@ impl Reading {
         }
         let (file, wall_time) = self.first.as_ref()?;
         let id = folder.id(file, *wall_time);
-        let hidden = self.hidden();
-        if hidden > 0 {
+        let superseded: Arc<str> = SUPERSEDED.into();
+        let void = self.supersede(&superseded);
+        if void > 0 {
             let reason = format!(
-                "it was restarted: {hidden} points that were written before, at later steps, are kept; TensorBoard hides them \
-                 (docs/import.md has a query that does)"
+                "it was restarted: {void} points from before, at later steps, have the context {SUPERSEDED}; TensorBoard hides \
+                 them"
             );
             out.leave(&place, reason);
         }
@@ -316,6 +328,7 @@ impl Reading {
             Status::Running => None,
             _ => Some(session.end.unwrap_or(end)),
         };
+        run.superseded = Some(superseded);
         run.params = session.params;
         run.points = self.points;
         run.series = self.series;

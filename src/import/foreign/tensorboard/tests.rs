@@ -194,18 +194,26 @@ fn folders_are_runs_and_their_files_are_one() {
     assert_eq!(series, ["words text zwei wörter", r#"weights histogram {"counts":[3.0,4.0],"edges":[0.0,1.0,2.0]}"#]);
 }
 
-#[test]
-fn a_restart_hides_nothing_and_is_told() {
+#[tokio::test]
+async fn a_restart_sets_points_aside_and_doubles_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("run");
+    let (clean, followed) = (dir.path().join("clean"), dir.path().join("followed"));
+    let (clean, followed) = (Store::create(clean).unwrap(), Store::create(followed).unwrap());
     let begin = Event { session_log: Some(SessionLog { status: 1, ..SessionLog::default() }), ..event(2) };
     let before: Vec<Event> = (0..5).map(|step| scalar(step, "loss", step as f32)).collect();
     file(&root.join(FIRST), &[&[version()], before.as_slice()].concat());
+    assert_eq!(bring(&root, &followed).await.added[Kind::Points], 5);
     file(&root.join(SECOND), &[version(), begin, scalar(2, "loss", 20.0), scalar(3, "loss", 30.0)]);
     let all = walk(&*source(&root));
-    assert_eq!(all.runs[0].points.len(), 7);
+    let void: Vec<_> = all.runs[0].points.iter().filter(|p| p.context.is_some()).map(|p| p.value).collect();
+    assert_eq!((all.runs[0].points.len(), void), (7, vec![2.0, 3.0, 4.0]));
     assert_eq!(all.runs[0].series[0].payload, "START");
     assert!(all.notes[0].starts_with("it was restarted: 3 points"), "{:?}", all.notes);
+    // What came along before the restart stays where it is, and does not come again.
+    for (store, new) in [(&clean, 7), (&followed, 2), (&clean, 0), (&followed, 0)] {
+        assert_eq!(bring(&root, store).await.added[Kind::Points], new);
+    }
 
     // Without a version, a step that goes back hides later ones of the same tag.
     file(&root.join(FIRST), &[before.as_slice(), &[scalar(0, "acc", 0.5), scalar(2, "loss", 20.0)]].concat());
