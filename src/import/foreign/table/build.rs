@@ -35,11 +35,6 @@ impl Plan {
     pub fn role(&self, column: usize) -> &Role {
         self.roles.get(column).unwrap_or(&Role::Unused)
     }
-
-    /// The columns of params.
-    pub fn params(&self) -> impl Iterator<Item = usize> {
-        (0..self.roles.len()).filter(|i| matches!(self.roles[*i], Role::Param(_)))
-    }
 }
 
 /// What is wrong with cells, by column: how many, and the first of them.

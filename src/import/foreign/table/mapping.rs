@@ -291,11 +291,12 @@ pub fn roles(mapping: &TableMapping, names: &[String], stats: &[Stat], shape: Sh
 
 /// Columns whose names say what they are.
 fn by_name(mapping: &TableMapping, names: &[String], stats: &[Stat], shape: Shape, roles: &mut [Option<Role>]) {
+    let plain: Vec<String> = names.iter().map(|name| plain(name)).collect();
     let mut claim = |wanted: &[&str], role: Role, fits: &dyn Fn(&Stat) -> bool| {
         if roles.iter().flatten().any(|other| *other == role) {
             return;
         }
-        let fits = |i: &usize, name: &str| roles[*i].is_none() && plain(&names[*i]) == name && fits(&stats[*i]);
+        let fits = |i: &usize, name: &str| roles[*i].is_none() && plain[*i] == name && fits(&stats[*i]);
         let found = wanted.iter().find_map(|name| (0..names.len()).find(|i| fits(i, name)));
         if let Some(place) = found {
             roles[place] = Some(role);

@@ -161,8 +161,10 @@ impl Tables {
                         }
                         (None, None) => {
                             // By what was chosen: a table that is sorted anew, or gets more rows, keeps its runs.
-                            let chosen = |i: usize| Some([plan.keys[i].to_string(), row.get(i)?.text()]);
-                            let mut parts: Vec<[String; 2]> = plan.params().filter_map(chosen).collect();
+                            let is_param = |column: usize| matches!(plan.role(column), Role::Param(_));
+                            let chosen = row.cells.iter().filter(|(column, _)| is_param(*column));
+                            let mut parts: Vec<[String; 2]> =
+                                chosen.map(|(column, cell)| [plan.keys[*column].to_string(), cell.text()]).collect();
                             parts.sort_unstable();
                             if parts.is_empty() {
                                 parts.push(["row".to_string(), row.number.to_string()]);
