@@ -14,6 +14,7 @@ mod sqlite;
 mod table;
 mod tensorboard;
 mod tree;
+mod unreadable;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,8 @@ pub enum SourceKind {
     TensorBoard,
     /// Files of CSV, JSON lines or Parquet.
     Table,
+    /// A file that looks like one of a tool and cannot be opened.
+    Unreadable,
 }
 
 impl fmt::Display for SourceKind {
@@ -51,6 +54,7 @@ impl fmt::Display for SourceKind {
             SourceKind::OptunaDatabase => "Optuna database",
             SourceKind::TensorBoard => "TensorBoard folder",
             SourceKind::Table => "table",
+            SourceKind::Unreadable => "unreadable file",
         })
     }
 }

@@ -17,7 +17,7 @@ use rusqlite::Connection;
 
 use super::sqlite::{self, Schema};
 use super::tree::{self, Is};
-use super::{Holdings, ImportError, Out, Source, SourceKind};
+use super::{Holdings, ImportError, Out, Source, SourceKind, unreadable};
 
 /// A database of Optuna.
 #[derive(Debug)]
@@ -38,8 +38,11 @@ pub fn detect(path: &Path, found: &mut Vec<Arc<dyn Source>>) -> Result<(), Impor
     for name in tree::list(path).map_err(ImportError::io(path))? {
         let endings = [".db", ".sqlite", ".sqlite3"];
         if matches!(name.is, Is::File(_)) && endings.iter().any(|ending| name.name.ends_with(ending)) {
-            let database = Database::recognise(&path.join(&name.name))?;
-            found.extend(database.map(|database| Arc::new(database) as Arc<dyn Source>));
+            let inside = path.join(&name.name);
+            match Database::recognise(&inside) {
+                Ok(database) => found.extend(database.map(|database| Arc::new(database) as Arc<dyn Source>)),
+                Err(e) => unreadable::note(&inside, &e, found),
+            }
         }
     }
     Ok(())

@@ -207,6 +207,25 @@ fn tables_of_before_2_4_are_read() {
 }
 
 #[tokio::test]
+async fn a_broken_database_hides_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    new_database(&dir.path().join("study.db"));
+    let torn = std::fs::read(dir.path().join("study.db")).unwrap();
+    std::fs::write(dir.path().join("broken.db"), &torn[..5000]).unwrap();
+    let found = open(dir.path().to_str().unwrap(), None).unwrap();
+    let mut kinds: Vec<_> = found.iter().map(|source| source.kind().to_string()).collect();
+    kinds.sort();
+    assert_eq!(kinds, ["Optuna database", "unreadable file"]);
+    let store = Store::create(dir.path().join("store")).unwrap();
+    let (mut runs, mut losses) = (0, 0);
+    for source in &found {
+        let report = import(source, &store, IntakeOptions::default(), |_| ()).await.unwrap();
+        (runs, losses) = (runs + report.added[Kind::Runs], losses + report.losses());
+    }
+    assert_eq!((runs, losses), (6, 1));
+}
+
+#[tokio::test]
 async fn a_study_that_goes_on_is_followed_and_ids_stay_when_it_is_moved() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("study.db");

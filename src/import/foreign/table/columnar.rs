@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type};
 use arrow::json::LineDelimitedWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
 use super::cell::{Cell, Columns, Row};
 use super::rows::Visit;
@@ -25,11 +25,15 @@ pub fn rows(file: File, columns: &mut Columns, visit: Visit<'_>) -> Result<(), S
 
 fn read(file: File, columns: &mut Columns, visit: Visit<'_>) -> Result<(), String> {
     let size = file.metadata().map_err(|e| e.to_string())?.len();
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| e.to_string())?;
+    // What Arrow keeps of its own types beside those of Parquet is not needed, and one more thing that can be damaged.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(|e| e.to_string())?;
     for chunk in builder.metadata().row_groups().iter().flat_map(|group| group.columns()) {
-        let ends = u64::try_from(chunk.compressed_size()).unwrap_or(u64::MAX);
-        if ends > size {
-            return Err(format!("column '{}' claims {ends} bytes in a file of {size}", chunk.column_path()));
+        let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
+        let end = start.checked_add(chunk.compressed_size());
+        if start < 0 || chunk.compressed_size() < 0 || end.is_none_or(|end| end as u64 > size) {
+            let (column, length) = (chunk.column_path(), chunk.compressed_size());
+            return Err(format!("column '{column}' claims {length} bytes from byte {start} on in a file of {size}"));
         }
     }
     let reader = builder.with_batch_size(BATCH).build().map_err(|e| e.to_string())?;

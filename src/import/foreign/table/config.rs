@@ -200,6 +200,12 @@ mod tests {
             ]
         );
         assert_eq!(params(r#"{"a": {"b": NaN}, "c": [1]}"#, "c.json").unwrap(), ["a.b float NaN", "c list [1]"]);
+        let merged = "base: &base {a: 1, b: 2}\nrun:\n  <<: *base\n  b: 3\n";
+        assert_eq!(params(merged, "m.yaml").unwrap(), ["base.a int 1", "base.b int 2", "run.a int 1", "run.b int 3"]);
+        let python =
+            "!!python/object:argparse.Namespace\nlr: 0.5\nshape: !!python/tuple [1, 2]\nname: !!python/unicode 'x'\n";
+        assert_eq!(params(python, "p.yaml").unwrap(), ["lr float 0.5", "name text x", "shape list [1,2]"]);
+        assert!(params("a: 1\na: 2\n", "twice.yaml").unwrap_err().contains("duplicate mapping key: a"));
         assert_eq!(params("", "empty.yaml").unwrap(), [""; 0]);
         assert_eq!(params("- 1\n", "list.yaml").unwrap_err(), "it holds no names with values");
     }

@@ -300,6 +300,19 @@ fn a_row_without_an_end_is_read_once_the_file_lies_still() {
 }
 
 #[test]
+fn what_spreadsheets_write_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.csv");
+    write(&path, "\u{feff}run_id;lr;val auc\r\nr1;0.1;0.5\r\n\r\nr2;0.2; 0.75 \r\n");
+    let all = read(&[&path], TableMapping::default());
+    assert_eq!((all.losses.len(), all.runs.len()), (0, 2));
+    assert_eq!(
+        (params(&all.runs[1]), points(&all.runs[1])),
+        (vec!["lr float 0.2".to_string()], vec!["val auc None 0.75".to_string()])
+    );
+}
+
+#[test]
 fn hostile_tables_take_no_memory_and_no_time() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("quote.csv");
