@@ -186,8 +186,8 @@ impl<'a> Out<'a> {
     }
 }
 
-/// Opens what a path holds: a folder, a database, or `sqlite:///path` as MLflow writes it. With `tool`, only what that
-/// tool wrote. A folder that holds several stores gives them all.
+/// Opens what a path holds: a folder, a database, or `sqlite:///path` as MLflow and Optuna write it; a table, or a pattern
+/// of tables. With `tool`, only what that tool wrote. A folder that holds several stores gives them all.
 ///
 /// # Errors
 /// [`ImportError::NotRecognised`] when there is none.
