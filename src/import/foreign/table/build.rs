@@ -188,9 +188,9 @@ impl Building {
     }
 
     /// Takes params from a file beside the table. A column of the same name counts more.
-    pub fn config(&mut self, params: Vec<(String, ParamValue)>) {
+    pub fn config(&mut self, params: &[(String, ParamValue)]) {
         let taken: HashSet<String> = self.params.iter().map(|(key, _)| key.clone()).collect();
-        self.params.extend(params.into_iter().filter(|(key, _)| !taken.contains(key)));
+        self.params.extend(params.iter().filter(|(key, _)| !taken.contains(key)).cloned());
     }
 
     /// The run. `modified` is when its file was last written: the only time there is where the table says none.
@@ -208,6 +208,8 @@ impl Building {
             let key = &plan.keys[column];
             let (_, _, only) = cells[0].clone();
             if cells.iter().all(|(_, _, cell)| *cell == only) {
+                // It counts more than one from a file beside the table.
+                self.params.retain(|(known, _)| **known != **key);
                 self.params.push((key.to_string(), only.param()));
                 continue;
             }

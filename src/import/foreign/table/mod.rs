@@ -23,7 +23,7 @@ pub use files::is_pattern;
 pub use mapping::TableMapping;
 
 use super::{ForeignExperiment, Holdings, ImportError, Out, Source, SourceKind, id, tree};
-use crate::model::Micros;
+use crate::model::{Micros, ParamValue, RunId};
 use build::{Building, Plan, Wrong};
 use cell::{Columns, Row};
 use files::Found;
@@ -130,11 +130,11 @@ impl Tables {
         let Survey { mut columns, shape, roles, .. } = survey;
         let plan = Plan::new(columns.names().to_vec(), roles, shape == Shape::File);
         let run_column = plan.roles.iter().position(|role| *role == Role::RunId);
-        let mut made = Made { tables: self, plan: &plan, experiments: BTreeSet::new(), shape };
+        let mut made = Made { tables: self, plan: &plan, experiments: BTreeSet::new(), configs: HashMap::new(), shape };
         let mut wrong = Wrong::default();
         let mut collected: Vec<(Building, usize)> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
-        let mut occurrences: HashMap<Vec<String>, u64> = HashMap::new();
+        let mut occurrences: HashMap<RunId, u64> = HashMap::new();
         for (n, file) in self.files.iter().enumerate() {
             let whole = file.whole();
             let at = whole.display().to_string();
@@ -169,11 +169,12 @@ impl Tables {
                             if parts.is_empty() {
                                 parts.push(["row".to_string(), row.number.to_string()]);
                             }
-                            let mut parts = parts.concat();
-                            let again = occurrences.entry(parts.clone()).or_default();
-                            parts.extend([again.to_string(), at.clone()]);
+                            let parts = parts.concat();
+                            let chosen =
+                                id::derived("table params", &parts.iter().map(String::as_str).collect::<Vec<_>>());
+                            let again = occurrences.entry(chosen.clone()).or_default();
+                            let parts = [chosen.as_str(), &again.to_string(), &at];
                             *again += 1;
-                            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
                             let mut run = Building::new(id::derived("table row", &parts), None, whole.clone());
                             run.row(row, &plan, wrong);
                             made.give(run, file, out);
@@ -219,6 +220,8 @@ struct Made<'a> {
     tables: &'a Tables,
     plan: &'a Plan,
     experiments: BTreeSet<String>,
+    /// Params of files beside tables, empty for one that cannot be read.
+    configs: HashMap<PathBuf, Vec<(String, ParamValue)>>,
     shape: Shape,
 }
 
@@ -226,10 +229,13 @@ impl Made<'_> {
     fn give(&mut self, mut run: Building, file: &Found, out: &mut Out<'_>) {
         if let Some(name) = &self.tables.mapping.params_file {
             let path = file.path.parent().unwrap_or(Path::new("")).join(name);
-            match config::read(&path) {
-                Ok(params) => run.config(params),
-                Err(reason) => out.skip(path.display(), reason),
-            }
+            let params = self.configs.entry(path).or_insert_with_key(|path| {
+                config::read(path).unwrap_or_else(|reason| {
+                    out.skip(path.display(), reason);
+                    Vec::new()
+                })
+            });
+            run.config(params);
         }
         let said = self.tables.mapping.experiment.clone().or(run.experiment.take());
         let experiment = said.unwrap_or_else(|| file.experiment(self.shape == Shape::File));

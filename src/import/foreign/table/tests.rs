@@ -206,8 +206,8 @@ async fn a_tree_of_tables_with_configs_is_followed_without_times() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     for (run, lr) in [("a", "0.1"), ("b", "0.2")] {
-        write(&out.join(run).join("metrics.csv"), "loss,acc\n0.5,0.1\n0.25,0.2\n");
-        write(&out.join(run).join("config.yaml"), format!("opt:\n  lr: {lr}\nseed: 1\n"));
+        write(&out.join(run).join("metrics.csv"), "loss,acc,kind\n0.5,0.1,x\n0.25,0.2,x\n");
+        write(&out.join(run).join("config.yaml"), format!("opt:\n  lr: {lr}\nkind: y\n"));
     }
     write(&out.join("c/metrics.csv"), "loss,acc\n0.5,0.1\n");
     write(&out.join("c/config.yaml"), "opt: [1");
@@ -225,7 +225,7 @@ async fn a_tree_of_tables_with_configs_is_followed_without_times() {
             .any(|s| s.place.ends_with("c/config.yaml") && s.reason.starts_with("it cannot be read as YAML"))
     );
     // Written again later: other times of the file, the same rows and one more.
-    write(&out.join("a/metrics.csv"), "loss,acc\n0.5,0.1\n0.25,0.2\n0.125,0.3\n");
+    write(&out.join("a/metrics.csv"), "loss,acc,kind\n0.5,0.1,x\n0.25,0.2,x\n0.125,0.3,x\n");
     let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5000);
     fs::File::options().append(true).open(out.join("b/metrics.csv")).unwrap().set_modified(later).unwrap();
     write(&out.join("c/config.yaml"), "opt: 1");
@@ -235,6 +235,11 @@ async fn a_tree_of_tables_with_configs_is_followed_without_times() {
     assert_eq!((next.added[Kind::Runs], next.added[Kind::Params], next.added[Kind::Points]), (0, 1, 2));
     assert_eq!((next.losses(), next.added[Kind::RunFacts]), (0, 0));
     store.seal().await.unwrap();
+    assert!(
+        walk(&*open(&words(&[&pattern]), mapping.clone()).unwrap()).runs[0]
+            .params
+            .contains(&("kind".to_string(), "x".into()))
+    );
     let audit = bring(&[&pattern], &mapping, &store).await;
     assert!(Kind::ALL.iter().all(|kind| audit.added[*kind] == 0), "{:?}", audit.added);
 }
