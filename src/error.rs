@@ -54,6 +54,9 @@ impl Error {
             Error::Query(e) => e.kind(),
             Error::Import(e) => match e {
                 ImportError::NotRecognised { .. } => ErrorKind::InvalidInput,
+                ImportError::Pattern { .. } | ImportError::NoColumn { .. } | ImportError::Mapping { .. } => {
+                    ErrorKind::InvalidInput
+                }
                 ImportError::Io { .. } => ErrorKind::Io,
                 ImportError::Database { .. } => ErrorKind::Damaged,
                 ImportError::Store(e) => store_kind(e),

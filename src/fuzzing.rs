@@ -1,6 +1,8 @@
 //! Entry points of the fuzz targets, not for anybody else. The tests below put random input through the same ones.
 
-use crate::import::{Line, parse_line};
+use std::path::Path;
+
+use crate::import::{Line, foreign, parse_line};
 use crate::query::{Session, check_sql};
 use crate::store::{cut, segment};
 
@@ -36,6 +38,21 @@ pub fn read_cut(bytes: &[u8]) -> [bool; 2] {
 /// Why it is none.
 pub fn read_line(text: &str) -> Result<Line, String> {
     parse_line(text)
+}
+
+/// Reads a file of another tool, of the kind that its name says: `x.db`, `x.tfevents`, `x.csv`, `x.jsonl`, `x.parquet`. Gives the
+/// number of things that were found or told.
+pub fn read_foreign(path: &Path) -> u64 {
+    let mut things = 0;
+    let mut count = |_| {
+        things += 1;
+        true
+    };
+    for source in foreign::open(&path.to_string_lossy(), None).unwrap_or_default() {
+        let _ = source.holdings();
+        let _ = source.walk(&mut foreign::Out::new(&mut count));
+    }
+    things
 }
 
 /// Checks, rewrites and plans a statement; whether it may run.

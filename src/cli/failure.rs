@@ -3,7 +3,6 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use runlake::import::foreign::ImportError;
 use runlake::{Error, ErrorKind, QueryError, StoreError};
 
 use super::output::say;
@@ -96,7 +95,7 @@ fn exit_of(e: &Error) -> Exit {
         }
         _ => match e.kind() {
             ErrorKind::NewerFormat => Exit::Usage,
-            _ if matches!(e, Error::Import(ImportError::NotRecognised { .. })) => Exit::Usage,
+            _ if matches!(e, Error::Import(e) if e.is_usage()) => Exit::Usage,
             _ => Exit::Failed,
         },
     }

@@ -9,7 +9,13 @@ pub fn of(e: &Error) -> Vec<String> {
         Error::Store(e) | Error::Query(QueryError::Store(e)) => of_store(e),
         Error::Query(e) => of_query(e),
         Error::Import(ImportError::NotRecognised { .. }) => {
-            vec!["docs/import.md says what can be imported, and how it is recognised".to_string()]
+            vec![
+                "docs/import.md says what can be imported, and how it is recognised".to_string(),
+                "tables in a folder are named: `runlake import table 'FOLDER/*.csv'`".to_string(),
+            ]
+        }
+        Error::Import(ImportError::NoColumn { .. }) => {
+            vec!["a column is named as it stands there, or by a pattern such as 'val_*'".to_string()]
         }
         _ => Vec::new(),
     }

@@ -3,7 +3,8 @@
 pub mod answer;
 pub mod args;
 pub mod aside;
-pub mod commands;
+pub mod columns;
+mod commands;
 #[cfg(test)]
 mod docs;
 pub mod failure;

@@ -15,3 +15,4 @@ mod processes;
 mod program;
 mod repl;
 mod samples;
+mod sources;

@@ -31,7 +31,7 @@ const READERS: Packages = Packages {
 const TOOLS: Packages = Packages {
     requirements: "tests/import/requirements.txt",
     folder: "tools",
-    check: "import mlflow.tracking, pyarrow, sqlalchemy",
+    check: "import duckdb, mlflow.tracking, optuna, pyarrow, sqlalchemy, tensorboard",
 };
 
 /// rubicon-ml wants other versions than the tools above. What reads exports of Neptune is with it.
@@ -46,6 +46,9 @@ const COMPARISONS: &[(&str, &Packages)] = &[
     ("tests/import/compare_mlflow.py", &TOOLS),
     ("tests/import/compare_rubicon.py", &RUBICON),
     ("tests/import/compare_neptune.py", &RUBICON),
+    ("tests/import/compare_optuna.py", &TOOLS),
+    ("tests/import/compare_tensorboard.py", &TOOLS),
+    ("tests/import/compare_table.py", &TOOLS),
 ];
 
 const PEERS: Packages =

@@ -9,6 +9,7 @@ use runlake::import::foreign::{self, Files, ImportReport, IntakeOptions, Kind, S
 use runlake::{Error, Store, WriterOptions};
 use serde_json::json;
 
+use crate::cli::columns::ColumnArgs;
 use crate::cli::output::{count, counted, put_line, say};
 use crate::cli::progress::Progress;
 use crate::cli::{Exit, Failure, Outcome, Place};
@@ -19,8 +20,9 @@ const TOLD: usize = 20;
 /// Bring runs in from the store of another tool
 ///
 /// Run ids are kept, so it may be repeated: only what is new or changed there is added, and a run that is still being
-/// written is followed. What you add here to an imported run stays. Reads MLflow folders (`mlruns`) and SQLite files,
-/// roots of rubicon-ml, and what neptune-exporter made of Neptune.
+/// written is followed. What you add here to an imported run stays. Reads MLflow folders (`mlruns`) and databases, roots
+/// of rubicon-ml, what neptune-exporter made of Neptune, Optuna databases, TensorBoard folders, and tables: CSV, JSON
+/// lines, Parquet.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -30,10 +32,15 @@ Examples:
   runlake import neptune ./exports
   runlake import ./mlruns --report skipped.jsonl
   runlake import --audit ./mlruns
+  runlake import optuna sqlite:///study.db
+  runlake import tensorboard ./logs
+  runlake import table results.csv --run-id trial --param 'hp_*' --metric auc --save-mapping results.json
+  runlake import table 'out/*/metrics.csv' --run-from-path --params-file config.yaml
 
 Exits with 1 when something could not be read, or, with --audit, when the store lacks something.")]
 pub struct ImportArgs {
-    /// What tool wrote it (mlflow, rubicon, neptune), where that is not plain; then folders and databases, or folders that hold them
+    /// What it is (mlflow, rubicon, neptune, optuna, tensorboard or table), where that is not plain; then files, or
+    /// folders that hold them
     #[arg(value_name = "[KIND] PATH...", required = true)]
     pub words: Vec<String>,
     /// A file for what was skipped and why, and the totals, as JSON lines
@@ -45,10 +52,12 @@ pub struct ImportArgs {
     /// Import nothing; count what the source holds and the store does not
     #[arg(long, conflicts_with = "strict")]
     pub audit: bool,
+    #[command(flatten)]
+    pub columns: ColumnArgs,
 }
 
 pub async fn run(place: &Place, args: ImportArgs) -> Outcome {
-    let sources = sources(&args.words)?;
+    let sources = sources(&args.words, &args.columns)?;
     // A record that cannot be written must fail the import at once.
     let store = place.open_with(WriterOptions { strict: true, ..WriterOptions::default() })?;
     let mut report = Report::create(args.report.as_deref())?;
@@ -110,7 +119,7 @@ async fn all(store: &Store, sources: &[Arc<dyn Source>], args: &ImportArgs, repo
 }
 
 /// What the words on the command line name.
-fn sources(words: &[String]) -> Result<Vec<Arc<dyn Source>>, Failure> {
+fn sources(words: &[String], columns: &ColumnArgs) -> Result<Vec<Arc<dyn Source>>, Failure> {
     let (tool, places) = match words {
         [first, rest @ ..] if !rest.is_empty() && !Path::new(first).exists() => match first.parse::<Tool>() {
             Ok(tool) => (Some(tool), rest),
@@ -122,6 +131,17 @@ fn sources(words: &[String]) -> Result<Vec<Arc<dyn Source>>, Failure> {
         }
         all => (None, all),
     };
+    if tool == Some(Tool::Table) || tool.is_none() && columns.is_given() {
+        let mapping = columns.mapping()?;
+        let tables = foreign::open_tables(places, mapping.clone()).map_err(Error::from)?;
+        // A mapping that does not fit is not worth saving.
+        columns.save(&mapping)?;
+        return Ok(vec![tables]);
+    }
+    if columns.is_given() {
+        return Err(Failure::usage("options that say what columns are go with tables only")
+            .hint("`runlake import table FILE...`"));
+    }
     let mut sources = Vec::new();
     for place in places {
         sources.extend(foreign::open(place, tool).map_err(Error::from)?);

@@ -43,8 +43,8 @@ pub struct SqlArgs {
     /// A value for $NAME in the statements: a number, true, false, null, else text ('1' is text)
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = values::param)]
     pub params: Vec<(String, ScalarValue)>,
-    /// Queries the store of another tool in place, as `runlake import` reads it: an mlruns folder, an MLflow
-    /// database, a root of rubicon-ml, an export of Neptune
+    /// Queries the store of another tool in place, as `runlake import` reads it: an MLflow folder or database, a root of
+    /// rubicon-ml, an export of Neptune, an Optuna database, a TensorBoard folder, a table
     #[arg(long, value_name = "PATH", conflicts_with = "as_of")]
     pub from: Option<String>,
     /// Reads the sealed state of that time: 2026-11-23 or 2026-11-23T09:30:00Z

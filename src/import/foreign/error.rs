@@ -10,8 +10,7 @@ use crate::store::StoreError;
 #[non_exhaustive]
 pub enum ImportError {
     /// Nothing there that can be imported.
-    #[error("'{}' holds nothing that can be imported: no MLflow folder (mlruns) or database, no rubicon-ml \
-             root and no Neptune export", path.display())]
+    #[error("'{}' holds nothing that can be imported: no store of a tool known here", path.display())]
     NotRecognised {
         /// The path.
         path: PathBuf,
@@ -32,6 +31,32 @@ pub enum ImportError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// No file is meant.
+    #[error("'{pattern}': {reason}")]
+    Pattern {
+        /// What was said.
+        pattern: String,
+        /// Why it means nothing.
+        reason: String,
+    },
+    /// A table lacks a column that was named.
+    #[error("no column '{column}' in '{}'; it has {known}", path.display())]
+    NoColumn {
+        /// The table.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// The columns that there are.
+        known: String,
+    },
+    /// A mapping of columns cannot be read.
+    #[error("'{}' is no mapping of columns: {reason}", path.display())]
+    Mapping {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The store cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -44,6 +69,12 @@ pub enum ImportError {
 }
 
 impl ImportError {
+    /// Whether something else was asked for than there is.
+    pub fn is_usage(&self) -> bool {
+        use ImportError::{Mapping, NoColumn, NotRecognised, Pattern};
+        matches!(self, NotRecognised { .. } | Pattern { .. } | NoColumn { .. } | Mapping { .. })
+    }
+
     pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> ImportError + '_ {
         |source| ImportError::Io { path: path.to_path_buf(), source }
     }

@@ -6,13 +6,19 @@
 mod cache;
 mod driver;
 mod error;
+mod id;
+mod json;
 mod mlflow;
 mod neptune;
+mod optuna;
 mod rubicon;
 mod sqlite;
+mod table;
+mod tensorboard;
 #[cfg(test)]
 mod testing;
 mod tree;
+mod unreadable;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,6 +28,7 @@ use std::sync::Arc;
 pub use cache::Cached;
 pub use driver::{ImportReport, import};
 pub use error::ImportError;
+pub use table::TableMapping;
 
 use crate::model::Goal;
 pub use crate::store::{
@@ -40,6 +47,14 @@ pub enum SourceKind {
     Rubicon,
     /// An export of Neptune.
     Neptune,
+    /// A database of Optuna.
+    OptunaDatabase,
+    /// A log folder of TensorBoard.
+    TensorBoard,
+    /// Files of CSV, JSON lines or Parquet.
+    Table,
+    /// A file that looks like one of a tool and cannot be opened.
+    Unreadable,
 }
 
 impl fmt::Display for SourceKind {
@@ -49,6 +64,10 @@ impl fmt::Display for SourceKind {
             SourceKind::MlflowDatabase => "MLflow database",
             SourceKind::Rubicon => "rubicon-ml root",
             SourceKind::Neptune => "Neptune export",
+            SourceKind::OptunaDatabase => "Optuna database",
+            SourceKind::TensorBoard => "TensorBoard folder",
+            SourceKind::Table => "table",
+            SourceKind::Unreadable => "unreadable file",
         })
     }
 }
@@ -63,11 +82,17 @@ pub enum Tool {
     Rubicon,
     /// Neptune.
     Neptune,
+    /// Optuna.
+    Optuna,
+    /// TensorBoard.
+    TensorBoard,
+    /// Anybody: tables.
+    Table,
 }
 
 impl Tool {
     /// The names that [`Tool::from_str`] knows.
-    pub const NAMES: &'static [&'static str] = &["mlflow", "rubicon", "neptune"];
+    pub const NAMES: &'static [&'static str] = &["mlflow", "rubicon", "neptune", "optuna", "tensorboard", "table"];
 }
 
 impl FromStr for Tool {
@@ -77,6 +102,9 @@ impl FromStr for Tool {
             "mlflow" => Ok(Tool::Mlflow),
             "rubicon" => Ok(Tool::Rubicon),
             "neptune" => Ok(Tool::Neptune),
+            "optuna" => Ok(Tool::Optuna),
+            "tensorboard" => Ok(Tool::TensorBoard),
+            "table" => Ok(Tool::Table),
             _ => Err(()),
         }
     }
@@ -186,8 +214,8 @@ impl<'a> Out<'a> {
     }
 }
 
-/// Opens what a path holds: a folder, a database, or `sqlite:///path` as MLflow writes it. With `tool`, only what that
-/// tool wrote. A folder that holds several stores gives them all.
+/// Opens what a path holds: a folder, a database, or `sqlite:///path` as MLflow and Optuna write it; a table, or a pattern
+/// of tables. With `tool`, only what that tool wrote. A folder that holds several stores gives them all.
 ///
 /// # Errors
 /// [`ImportError::NotRecognised`] when there is none.
@@ -205,11 +233,30 @@ pub fn open(place: &str, tool: Option<Tool>) -> Result<Vec<Arc<dyn Source>>, Imp
     if matches!(tool, None | Some(Tool::Neptune)) && !is_settled(&found) {
         neptune::detect(&path, &mut found)?;
     }
+    if matches!(tool, None | Some(Tool::Optuna)) && !is_settled(&found) {
+        optuna::detect(&path, &mut found)?;
+    }
+    // After the others: what lies in their stores is theirs.
+    if matches!(tool, None | Some(Tool::TensorBoard)) {
+        tensorboard::detect(&path, tool.is_some(), &mut found)?;
+    }
+    let is_table = tool == Some(Tool::Table) || tool.is_none() && (table::is_table(&path) || table::is_pattern(place));
+    if found.is_empty() && is_table {
+        found.push(open_tables(&[path.display().to_string()], TableMapping::default())?);
+    }
     if found.is_empty() {
         std::fs::metadata(&path).map_err(ImportError::io(&path))?;
         return Err(ImportError::NotRecognised { path });
     }
     Ok(found)
+}
+
+/// Opens files of CSV, JSON lines or Parquet, or patterns of them such as `out/*/metrics.csv`, as one source.
+///
+/// # Errors
+/// When there is no such file, or no column that the mapping names.
+pub fn open_tables(words: &[String], mapping: TableMapping) -> Result<Arc<dyn Source>, ImportError> {
+    table::open(words, mapping)
 }
 
 /// The path in `sqlite:///relative`, `sqlite:////absolute` or `file:///absolute`, else the text itself.

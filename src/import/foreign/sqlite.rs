@@ -7,9 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Result, Row};
+use rusqlite::{Connection, OpenFlags, Result, Row, params_from_iter};
 
-use super::tree;
+use super::{ImportError, tree};
 
 /// How long to wait for a writer.
 const WAIT: Duration = Duration::from_secs(30);
@@ -32,6 +32,16 @@ pub fn open(path: &Path) -> Result<Connection> {
     db.pragma_update(None, "trusted_schema", false)?;
     db.pragma_update(None, "cell_size_check", true)?;
     Ok(db)
+}
+
+/// Text that is another one after a database has changed.
+pub fn fingerprint(path: &Path) -> std::result::Result<String, ImportError> {
+    let mut log = path.to_path_buf().into_os_string();
+    log.push("-wal");
+    let log = Path::new(&log);
+    // Reading alone may leave an empty one.
+    let has_log = std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0);
+    tree::fingerprint([path].into_iter().chain(has_log.then_some(log)))
 }
 
 /// Tables and their columns.
@@ -67,6 +77,25 @@ impl Schema {
         let columns: Vec<String> =
             columns.iter().map(|c| if known.contains(*c) { format!("\"{c}\"") } else { "NULL".to_string() }).collect();
         Some(format!("SELECT {} FROM \"{table}\"", columns.join(", ")))
+    }
+
+    /// Visits rows of a table that may not exist; `end` is what follows the `FROM`, `values` its `?`.
+    pub fn each(
+        &self,
+        db: &Connection,
+        table: &str,
+        columns: &[&str],
+        end: &str,
+        values: &[i64],
+        mut visit: impl FnMut(&Row<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Some(select) = self.select(table, columns) else { return Ok(()) };
+        let mut statement = db.prepare(&format!("{select}{end}"))?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        while let Some(row) = rows.next()? {
+            visit(row)?;
+        }
+        Ok(())
     }
 }
 

@@ -118,7 +118,8 @@ pub fn encode(rows: &dyn Columns, properties: WriterProperties, out: &mut Vec<u8
         while pieces.peek().is_some() {
             let mut some = Vec::new();
             let mut writers = 0;
-            while let Some(piece) = pieces.next_if(|piece| some.is_empty() || writers + piece.writers() <= MOST_WRITERS) {
+            while let Some(piece) = pieces.next_if(|piece| some.is_empty() || writers + piece.writers() <= MOST_WRITERS)
+            {
                 writers += piece.writers();
                 some.push(piece);
             }
@@ -174,9 +175,11 @@ fn tasks(pieces: Vec<Piece>, properties: &WriterPropertiesPtr, group: usize) -> 
     for Piece { column, leaves, .. } in pieces {
         match leaves {
             None => tasks.extend(writers.next().map(|writer| Task { column, leaf: None, writer })),
-            Some(leaves) => tasks.extend(
-                leaves.into_iter().zip(writers.by_ref()).map(|(leaf, writer)| Task { column, leaf: Some(leaf), writer }),
-            ),
+            Some(leaves) => tasks.extend(leaves.into_iter().zip(writers.by_ref()).map(|(leaf, writer)| Task {
+                column,
+                leaf: Some(leaf),
+                writer,
+            })),
         }
     }
     Ok(tasks)
@@ -208,7 +211,8 @@ mod tests {
     fn a_struct_of_more_leaves_than_are_written_at_a_time_comes_back() {
         let leaves = MOST_WRITERS * 2 + 7;
         let leaf = |i: usize| {
-            let values: ArrayRef = Arc::new(Float64Array::from_iter((0..10).map(|row| (row != i % 10).then_some(i as f64))));
+            let values: ArrayRef =
+                Arc::new(Float64Array::from_iter((0..10).map(|row| (row != i % 10).then_some(i as f64))));
             (Arc::new(Field::new(format!("p{i}"), DataType::Float64, true)), values)
         };
         let wide: ArrayRef = Arc::new(StructArray::from((0..leaves).map(leaf).collect::<Vec<_>>()));

@@ -78,6 +78,10 @@ pub struct ForeignRun {
     pub error: Option<String>,
     /// Whether it is deleted there.
     pub deleted: bool,
+    /// Whether the source says no times, so that those here are a guess: the ones of the first import stay.
+    pub undated: bool,
+    /// The context of points that a restart of the run made void. One that came along before that stays in its series.
+    pub superseded: Option<Arc<str>>,
     /// Params.
     pub params: Vec<(String, ParamValue)>,
     /// Points of metrics.
@@ -118,6 +122,8 @@ impl ForeignRun {
             end_time: None,
             error: None,
             deleted: false,
+            undated: false,
+            superseded: None,
             params: Vec::new(),
             points: Vec::new(),
             series: Vec::new(),
@@ -143,6 +149,14 @@ impl ForeignRun {
     /// The runs that it names: itself, and those that it is tied to.
     pub(super) fn named_runs(&self) -> impl Iterator<Item = &RunId> {
         [self.id()].into_iter().chain(&self.start.parent).chain(self.links.iter().map(|link| &link.target))
+    }
+
+    /// Puts all of it at one time.
+    pub(super) fn date(&mut self, time: Micros) {
+        self.start.start_time = time;
+        self.end_time = self.end_time.map(|_| time);
+        self.points.iter_mut().for_each(|point| point.time = time);
+        self.series.iter_mut().for_each(|point| point.time = time);
     }
 
     /// Takes out what this store cannot hold, and says why; an error is about the run as a whole.

@@ -266,8 +266,13 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
-    async fn run(&mut self, run: ForeignRun, there: &Known) -> Result<()> {
+    async fn run(&mut self, mut run: ForeignRun, there: &Known) -> Result<()> {
         let id = run.id().clone();
+        if run.undated
+            && let Some(start) = there.state(&id).and_then(RunState::start)
+        {
+            run.date(start.start_time);
+        }
         let state = run.state();
         let known = there.state(&id);
         let empty = RunState::new(id.clone());
@@ -341,12 +346,16 @@ impl<'a> Intake<'a> {
         let mut new: Vec<_> = match &mut known {
             None => run.points.iter().collect(),
             Some(known) => {
-                let key = |p: &ForeignPoint| {
-                    let (key, context) = (p.key.to_string(), p.context.as_deref().map(str::to_string));
+                let key = |p: &ForeignPoint, context: Option<&str>| {
+                    let (key, context) = (p.key.to_string(), context.map(str::to_string));
                     let (step, x) = (p.step.whole(), p.step.fraction().map(f64::to_bits));
                     (id.to_string(), key, context, step, x, p.time, canonical_bits(p.value))
                 };
-                run.points.iter().filter(|p| !known.take(&key(p))).collect()
+                let mut is_known = |p: &ForeignPoint| {
+                    let was_moved = run.superseded.is_some() && p.context == run.superseded;
+                    known.take(&key(p, p.context.as_deref())) || was_moved && known.take(&key(p, None))
+                };
+                run.points.iter().filter(|p| !is_known(p)).collect()
             }
         };
         // Values that were logged together, or might have been, share a record.

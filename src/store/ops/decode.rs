@@ -51,7 +51,8 @@ fn beside(parts: &[RecordBatch]) -> Result<RecordBatch, arrow::error::ArrowError
             *begun = Arc::new(StructArray::try_new(fields.into(), arrays, first.nulls().cloned())?);
         }
     }
-    let fields: Vec<_> = columns.iter().map(|(f, c)| f.as_ref().clone().with_data_type(c.data_type().clone())).collect();
+    let fields: Vec<_> =
+        columns.iter().map(|(f, c)| f.as_ref().clone().with_data_type(c.data_type().clone())).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, column)| column).collect())
 }
 

@@ -34,9 +34,9 @@ use crate::model::{Micros, Status};
 use crate::schema::Table;
 
 pub use compact::{CompactReport, Join, SMALL_FILES, compact, joins};
+pub(crate) use decode::{decode_batches, decode_file};
 pub use gc::{GcOptions, GcReport, gc};
 pub(crate) use mend::again;
-pub(crate) use decode::{decode_batches, decode_file};
 #[cfg(test)]
 pub(crate) use seal::{Limits, seal_within};
 pub use seal::{SealReport, seal};

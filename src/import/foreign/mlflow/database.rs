@@ -76,12 +76,7 @@ impl Source for Database {
     }
 
     fn fingerprint(&self) -> Result<String, ImportError> {
-        let mut log = self.path.clone().into_os_string();
-        log.push("-wal");
-        let log = Path::new(&log);
-        // Reading alone may leave an empty one.
-        let has_log = std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0);
-        tree::fingerprint([self.path.as_path()].into_iter().chain(has_log.then_some(log)))
+        sqlite::fingerprint(&self.path)
     }
 
     fn walk(&self, out: &mut Out<'_>) -> Result<(), ImportError> {

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::tree::{self, Is};
-use super::{ImportError, Source};
+use super::{ImportError, Source, unreadable};
 
 /// Finds stores of MLflow at a path: a database, an `mlruns` folder, or a folder with either in it.
 pub fn detect(path: &Path, found: &mut Vec<Arc<dyn Source>>) -> Result<(), ImportError> {
@@ -42,8 +42,9 @@ pub fn detect(path: &Path, found: &mut Vec<Arc<dyn Source>>) -> Result<(), Impor
         match name.is {
             Is::Folder if files::is_root(&inside) => found.push(Arc::new(files::Folder::new(&inside))),
             Is::File(_) if name.name.ends_with(".db") || name.name.ends_with(".sqlite") => {
-                if let Some(database) = database::Database::recognise(&inside)? {
-                    found.push(Arc::new(database));
+                match database::Database::recognise(&inside) {
+                    Ok(database) => found.extend(database.map(|database| Arc::new(database) as Arc<dyn Source>)),
+                    Err(e) => unreadable::note(&inside, &e, found),
                 }
             }
             _ => {}
