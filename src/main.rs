@@ -2,10 +2,6 @@
 
 mod cli;
 
-/// Planning a statement is tens of thousands of small allocations: an eighth of its time.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> std::process::ExitCode {
     cli::main()
 }

@@ -80,10 +80,6 @@ fn line(mark: &Mark) -> String {
     format!("{:<58} {:>26}   {:<34} {verdict}", mark.what, mark.figure, mark.limit)
 }
 
-/// As in the program.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 type Question = (&'static str, bool, fn(&mut Bench));
 
 /// By name: whether it takes minutes, and what asks it.

@@ -10,11 +10,11 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, col, lit};
-use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use datafusion::prelude::DataFrame;
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
-use super::delta::{DataFile, FilesTable, TableVersion, register_files};
+use super::delta::{DataFile, FilesTable, TableVersion};
 use super::error::{Result, StoreError};
 use super::layout;
 use super::snapshot::Snapshot;
@@ -354,17 +354,14 @@ async fn stream(
     mut each: impl FnMut(RecordBatch) -> Result<()>,
 ) -> Result<()> {
     let failed = |source| StoreError::Scan { table: table.to_string(), source: Box::new(source) };
-    let mut config = SessionConfig::new().with_target_partitions(2);
-    config.options_mut().execution.parquet.schema_force_view_types = false;
-    let context = SessionContext::new_with_config(config);
-    register_files(&context, Arc::clone(&snapshot.tables().objects));
+    let engine = snapshot.tables().engine();
     let begin = async {
         let source = provider_as_source(Arc::new(scan));
         let mut plan = LogicalPlanBuilder::scan(table.name(), source, None)?;
         if let Some(filter) = filter {
             plan = plan.filter(filter)?;
         }
-        DataFrame::new(context.state(), plan.build()?).execute_stream().await
+        DataFrame::new(engine.clone(), plan.build()?).execute_stream().await
     };
     let mut rows = begin.await.map_err(failed)?;
     while let Some(batch) = rows.try_next().await.map_err(failed)? {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::AsArray;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -251,19 +252,17 @@ impl Places for Snapshot {
         }
         let wanted: BTreeSet<RunId> = runs.iter().filter(|run| !places.contains_key(*run)).cloned().collect();
         let Some(table) = self.table(&Table::Runs).await?.filter(|_| !wanted.is_empty()) else { return Ok(places) };
-        let text = |name: &str| Field::new(name, DataType::Utf8, true);
-        let schema = Arc::new(Schema::new(vec![text("run_id"), text("experiment_id")]));
-        // A row does not say its month, its file does.
-        let mut months: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for file in &table.files {
-            months.entry(file.month).or_default().push(file);
-        }
-        for (month, files) in months {
-            for rows in sealed::rows_of(self, &table, files, Arc::clone(&schema), &wanted, None).await? {
-                for (run, experiment) in rows.column(0).as_string::<i32>().iter().zip(rows.column(1).as_string::<i32>())
-                {
+        for file in table.files.iter().filter(|file| sealed::may_hold_any(file, &wanted)) {
+            for rows in self.tables.find_runs(&table, file, &wanted, &["run_id", "experiment_id"]).await? {
+                let [run, experiment] = ["run_id", "experiment_id"].map(|name| rows.column_by_name(name));
+                let (Some(run), Some(experiment)) = (run, experiment) else { continue };
+                let text = |column| cast(column, &DataType::Utf8).map_err(StoreError::arrow(Table::Runs));
+                let (run, experiment) = (text(run)?, text(experiment)?);
+                for (run, experiment) in run.as_string::<i32>().iter().zip(experiment.as_string::<i32>()) {
                     if let (Some(run), Some(experiment)) = (run, experiment) {
-                        places.insert(RunId::parse(run)?, Place { experiment_id: experiment.to_string(), month });
+                        // A row does not say its month, its file does.
+                        let place = Place { experiment_id: experiment.to_string(), month: file.month };
+                        places.insert(RunId::parse(run)?, place);
                     }
                 }
             }

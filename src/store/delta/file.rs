@@ -200,9 +200,17 @@ pub fn write_sorted(
     })
 }
 
+/// Files of fewer rows are not compressed: a zstd context for each column costs more than it saves. Compaction makes large
+/// files of them.
+const WORTH_COMPRESSING: usize = 256;
+
 fn properties(table: &Table, rows: &dyn Columns) -> WriterProperties {
+    let compression = match rows.rows() < WORTH_COMPRESSING {
+        true => Compression::UNCOMPRESSED,
+        false => Compression::ZSTD(ZstdLevel::default()),
+    };
     let mut builder = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_compression(compression)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by(format!("runlake {}", env!("CARGO_PKG_VERSION")));
     // Row groups of `runs` are shared among cores, and its small pages are skipped where none of their runs passes a filter.

@@ -37,6 +37,12 @@ impl Readers {
     pub fn new(objects: Arc<dyn ObjectStore>, footers: Arc<FileMetadataCache>) -> Self {
         Readers { objects, footers }
     }
+
+    /// A reader of one file, outside of any plan.
+    pub fn reader(&self, path: &str, size: u64) -> Box<dyn AsyncFileReader> {
+        let file = PartitionedFile::new(path.to_string(), size);
+        self.create_reader(0, file, None, &ExecutionPlanMetricsSet::new()).expect("nothing is read yet")
+    }
 }
 
 impl ParquetFileReaderFactory for Readers {

@@ -1,17 +1,28 @@
 //! Opening tables at a version.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use arrow::datatypes::SchemaRef;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::execution::SessionState;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::cache::default_cache::DefaultCache;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use futures::TryStreamExt;
 use object_store::ObjectStore;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowPredicateFn, RowFilter};
+use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use url::Url;
 
 use super::file::DataFile;
+use super::footer::Readers;
+use super::scan::register_files;
 use super::schema;
+use crate::model::RunId;
 use crate::schema::Table;
 use crate::store::error::{Result, StoreError};
 use crate::store::io::Io;
@@ -32,6 +43,8 @@ pub struct Tables {
     footers: Arc<FileMetadataCache>,
     /// Of each table the version that was opened last by its number.
     opened: Arc<Mutex<HashMap<Table, Arc<TableVersion>>>>,
+    /// What the store's own scans run in: making one takes half a millisecond.
+    engine: Arc<OnceLock<SessionState>>,
 }
 
 /// Bytes of footers that are kept in memory.
@@ -57,7 +70,18 @@ impl Tables {
     pub fn new(io: Arc<dyn Io>) -> Self {
         let objects = Arc::new(IoObjectStore::new(Arc::clone(&io)));
         let footers = DefaultCache::new(FOOTERS).with_name("footers");
-        Tables { io, objects, footers: Arc::new(footers), opened: Arc::default() }
+        Tables { io, objects, footers: Arc::new(footers), opened: Arc::default(), engine: Arc::default() }
+    }
+
+    /// An engine for scans of the store's own, over whole values of the types that are declared.
+    pub fn engine(&self) -> &SessionState {
+        self.engine.get_or_init(|| {
+            let mut config = SessionConfig::new().with_target_partitions(2);
+            config.options_mut().execution.parquet.schema_force_view_types = false;
+            let engine = SessionContext::new_with_config(config);
+            register_files(&engine, Arc::clone(&self.objects));
+            engine.state()
+        })
     }
 
     pub(super) fn builder(&self, table: &Table) -> Result<DeltaTableBuilder> {
@@ -101,6 +125,32 @@ impl Tables {
                 Err(e) => return Err(StoreError::delta(table)(e)),
             }
         }
+    }
+
+    /// Some columns of the rows of some runs in a file. It is read without a plan, which would take longer than the reading.
+    pub async fn find_runs(
+        &self,
+        version: &TableVersion,
+        file: &DataFile,
+        runs: &BTreeSet<RunId>,
+        columns: &[&str],
+    ) -> Result<Vec<RecordBatch>> {
+        let path = version.full_path(file);
+        let readers = Readers::new(Arc::clone(&self.objects), Arc::clone(&self.footers));
+        let builder = ParquetRecordBatchStreamBuilder::new(readers.reader(&path, file.size));
+        let builder = builder.await.map_err(StoreError::parquet(&path))?;
+        let rows = {
+            let wanted: HashSet<String> = runs.iter().map(|run| run.to_string()).collect();
+            let is_wanted = move |rows: RecordBatch| {
+                let ids = cast(rows.column(0), &DataType::Utf8)?;
+                Ok(ids.as_string::<i32>().iter().map(|id| Some(id.is_some_and(|id| wanted.contains(id)))).collect())
+            };
+            let mask = |names: &[&str]| ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
+            let (ids, shown) = (mask(&["run_id"]), mask(columns));
+            let filter = RowFilter::new(vec![Box::new(ArrowPredicateFn::new(ids, is_wanted))]);
+            builder.with_projection(shown).with_row_filter(filter).build().map_err(StoreError::parquet(&path))?
+        };
+        rows.try_collect().await.map_err(StoreError::parquet(&path))
     }
 
     fn has_log(&self, table: &Table) -> Result<bool> {
