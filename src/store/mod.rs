@@ -28,7 +28,7 @@ pub(crate) mod shown;
 pub(crate) mod snapshot;
 pub(crate) mod takeout;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod verify;
