@@ -93,7 +93,9 @@ async fn tables_and_answers_go_to_files_of_every_format() {
         assert_eq!(std::fs::read(dir.path().join("tables").join(file)).unwrap()[..4], *b"PAR1", "{file}");
     }
     let sql = "SELECT params.lr, metrics.auc FROM runs";
-    for (file, begins) in [("a.csv", "params.lr,metrics.auc\n0.1,0.5"), ("a.jsonl", "{\"params.lr\":0.1"), ("a.arrow", "ARROW1")] {
+    for (file, begins) in
+        [("a.csv", "params.lr,metrics.auc\n0.1,0.5"), ("a.jsonl", "{\"params.lr\":0.1"), ("a.arrow", "ARROW1")]
+    {
         let output = export(&["--sql", sql, "--out", file]);
         assert!(output.status.success(), "{}", text(&output.stderr));
         let content = std::fs::read(dir.path().join(file)).unwrap();
