@@ -42,6 +42,6 @@ fn reads_back(json: &str) -> bool {
         Value::Object(object) => object.len() == 1 && object.keys().all(|key| key.starts_with('$')),
         _ => false,
     };
-    !json.contains("$runlake.")
-        && serde_json::from_str::<Value>(json).is_ok_and(|value| !is_marked(&value) && value.to_string() == json)
+    let written = serde_json::from_str::<Value>(json).map(|value| (is_marked(&value), value.to_string()));
+    !json.contains("$runlake.") && written.is_ok_and(|(marked, text)| !marked && text == json)
 }

@@ -199,6 +199,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn context_value() -> impl Strategy<Value = serde_json::Value> {
+    prop_oneof![
+        any::<i64>().prop_map(serde_json::Value::from),
+        text().prop_map(serde_json::Value::from),
+        prop::num::f64::NORMAL.prop_map(serde_json::Value::from),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -208,7 +216,7 @@ proptest! {
         points in prop::collection::vec((key(), prop::num::f64::ANY, step(), -1_000_000_000_000_000i64..4_000_000_000_000_000), 0..20),
         tags in prop::collection::btree_map(key(), prop::option::of(text()), 0..6),
         texts in prop::collection::vec((key(), step(), text()), 0..6),
-        context in prop::collection::btree_map(key(), prop_oneof![any::<i64>().prop_map(serde_json::Value::from), text().prop_map(serde_json::Value::from), prop::num::f64::NORMAL.prop_map(serde_json::Value::from)], 0..3),
+        context in prop::collection::btree_map(key(), context_value(), 0..3),
         content in prop::collection::vec(any::<u8>(), 0..50),
         seals in any::<bool>(),
     ) {
