@@ -38,6 +38,7 @@ pub enum Command {
     Info(commands::info::InfoArgs),
     Log(commands::log::LogArgs),
     Import(commands::import::ImportArgs),
+    Export(commands::export::ExportArgs),
     Sql(commands::sql::SqlArgs),
     Repl(commands::repl::ReplArgs),
     Runs(commands::runs::RunsArgs),

@@ -77,9 +77,87 @@ impl Drop for Aside {
     }
 }
 
+/// A folder being filled beside its target. Dropped before [`AsideFolder::publish`], it leaves nothing behind.
+#[derive(Debug)]
+pub struct AsideFolder {
+    /// `None` once it is published.
+    beside: Option<PathBuf>,
+    target: PathBuf,
+}
+
+impl AsideFolder {
+    /// Begins a folder; the target does not exist or is empty.
+    pub fn create(path: &Path) -> Result<Self, Failure> {
+        let fail = |what: &str| Failure::new(format!("cannot write to '{}': {what}", path.display()));
+        match std::fs::read_dir(path) {
+            Ok(mut entries) => {
+                if entries.next().is_some() {
+                    return Err(fail("there are files in it already").hint("name a new folder, or remove that one"));
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(fail(&e.to_string())),
+        }
+        let hint = "name a folder in one that exists and may be written to";
+        // Without the slash that it may end in.
+        let target: PathBuf = path.components().collect();
+        let name = target.file_name().ok_or_else(|| fail("it has no name").hint(hint))?;
+        let beside = target.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
+        std::fs::create_dir(&beside).map_err(|e| fail(&e.to_string()).hint(hint))?;
+        Ok(AsideFolder { beside: Some(beside), target })
+    }
+
+    /// Where to write.
+    pub fn path(&self) -> &Path {
+        self.beside.as_deref().expect("it is not published yet")
+    }
+
+    /// Gives the folder its name.
+    pub fn publish(mut self) -> io::Result<()> {
+        let beside = self.beside.take().expect("it is published once");
+        // One call for all files in it: a sync for each would take longer than the rest.
+        let published = File::open(&beside)
+            .and_then(|folder| Ok(rustix::fs::syncfs(&folder)?))
+            // An empty folder of that name is replaced.
+            .and_then(|()| std::fs::rename(&beside, &self.target));
+        if published.is_err() {
+            let _ = std::fs::remove_dir_all(&beside);
+        }
+        published
+    }
+}
+
+impl Drop for AsideFolder {
+    fn drop(&mut self) {
+        if let Some(beside) = &self.beside {
+            let _ = std::fs::remove_dir_all(beside);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_appears_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let fill = |folder: &AsideFolder| std::fs::write(folder.path().join("a"), "half").unwrap();
+        let folder = AsideFolder::create(&path).unwrap();
+        fill(&folder);
+        drop(folder);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing half-made is left");
+
+        std::fs::create_dir(&path).unwrap();
+        let folder = AsideFolder::create(&dir.path().join("out/")).unwrap();
+        fill(&folder);
+        folder.publish().unwrap();
+        assert_eq!(std::fs::read_to_string(path.join("a")).unwrap(), "half");
+        assert!(AsideFolder::create(&path).unwrap_err().message.contains("files in it already"));
+        assert!(AsideFolder::create(&path.join("a")).is_err());
+        assert!(AsideFolder::create(&dir.path().join("missing/out")).is_err());
+    }
 
     #[test]
     fn a_file_is_replaced_whole_or_not_at_all() {

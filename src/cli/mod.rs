@@ -17,6 +17,7 @@ pub mod progress;
 pub mod repl;
 pub mod select;
 pub mod statements;
+pub mod target;
 pub mod terminal;
 pub mod values;
 

@@ -13,6 +13,7 @@ mod json;
 mod line;
 mod markdown;
 mod parquet_file;
+mod runs;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
 
+pub use runs::{FILES, LINES, RunsError, RunsWritten, write_runs};
 pub use table::{TableOptions, render_table};
 pub use visible::{clip, display_width, escape};
 

@@ -5,15 +5,15 @@ use std::borrow::Cow;
 use arrow::array::RecordBatch;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::values::{AtStep, Finite, Number, Pairs, Param, TextOrJson, Time};
+use super::fields::*;
+use super::values::{AtStep, Finite, Number, Param, Time};
 use super::{big, message, table};
 use crate::model::{
-    DataVersion, ExperimentEdit, Feature, Goal, Link, MetricGoal, Micros, ParamValue, RunId, SeriesKind, SeriesPoint,
-    Status, Step,
+    DataVersion, ExperimentEdit, ExperimentId, ExperimentOrigin, Feature, Link, MetricGoal, Micros, ParamValue, RunId,
+    SeriesKind, SeriesPoint, Status, Step,
 };
 use crate::store::{check_artifact_path, check_experiment, check_key, check_table};
 
@@ -48,7 +48,10 @@ pub(super) enum Act {
         context: Option<Map<String, Value>>,
     },
     Goal(MetricGoal),
-    Experiment(ExperimentEdit),
+    Experiment {
+        origin: Option<ExperimentOrigin>,
+        edit: ExperimentEdit,
+    },
     Tags {
         set: Vec<(String, Option<String>)>,
         remove: Vec<String>,
@@ -84,6 +87,10 @@ pub(super) enum Act {
     Artifact {
         path: String,
         content: Content,
+        /// What the content is known by.
+        digest: Option<String>,
+        /// `None`: as its name says.
+        mime: Option<Option<String>>,
     },
     Finish {
         status: Status,
@@ -98,6 +105,11 @@ pub(super) enum Act {
 pub(super) enum Content {
     File(String),
     Bytes(Vec<u8>),
+    /// It stays where it is.
+    Elsewhere {
+        uri: String,
+        size: i64,
+    },
 }
 
 #[derive(Deserialize)]
@@ -106,7 +118,7 @@ struct Head<'a> {
     kind: Option<Cow<'a, str>>,
 }
 
-const TYPES: [&str; 21] = [
+const TYPES: [&str; 22] = [
     "run",
     "params",
     "metrics",
@@ -123,132 +135,13 @@ const TYPES: [&str; 21] = [
     "text",
     "histogram",
     "file",
+    "series",
     "table",
     "artifact",
     "finish",
     "delete",
     "restore",
 ];
-
-/// A field that may hold null and must be there.
-fn required<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    Option::deserialize(deserializer)
-}
-
-macro_rules! line_types {
-    ($($(#[$meta:meta])* $name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty),* $(,)? })*) => {
-        $(
-            $(#[$meta])*
-            #[derive(Debug, Clone, Deserialize)]
-            #[serde(deny_unknown_fields)]
-            pub(super) struct $name {
-                #[allow(dead_code)]
-                r#type: IgnoredAny,
-                $($(#[$attribute])* pub $field: $type,)*
-            }
-        )*
-    };
-}
-
-line_types! {
-    RunLine {
-        run: RunId,
-        experiment: String,
-        name: Option<String>,
-        parent: Option<RunId>,
-        start_time: Option<Time>,
-        user: Option<String>,
-        host: Option<String>,
-        command: Option<String>,
-        git_commit: Option<String>,
-        git_branch: Option<String>,
-        git_dirty: Option<bool>,
-        git_remote: Option<String>,
-        notes: Option<String>,
-    }
-    ParamsLine { run: RunId, values: Pairs<Param> }
-    MetricsLine {
-        run: RunId,
-        values: Pairs<Number>,
-        step: Option<AtStep>,
-        time: Option<Time>,
-        context: Option<Pairs<Value>>,
-    }
-    GoalLine { experiment: String, key: String, goal: Goal, unit: Option<String>, description: Option<String> }
-    ExperimentLine {
-        experiment: String,
-        #[serde(default)]
-        tags: Pairs<Option<String>>,
-        #[serde(default)]
-        remove: Vec<String>,
-        repeat_keys: Option<Vec<String>>,
-    }
-    TagsLine { run: RunId, #[serde(default)] values: Pairs<Option<String>>, #[serde(default)] remove: Vec<String> }
-    NoteLine { run: RunId, #[serde(deserialize_with = "required")] notes: Option<String> }
-    CommentLine {
-        run: RunId,
-        comment: Option<String>,
-        author: Option<String>,
-        time: Option<Time>,
-        id: Option<String>,
-        remove: Option<bool>,
-    }
-    FeaturesLine { run: RunId, features: Vec<FeatureItem> }
-    DataLine {
-        run: RunId,
-        dataset: String,
-        role: String,
-        digest: Option<String>,
-        data_version: Option<String>,
-        source: Option<String>,
-        n_rows: Option<i64>,
-        n_columns: Option<i64>,
-        bytes: Option<i64>,
-        data_schema: Option<TextOrJson>,
-    }
-    TextsLine { run: RunId, values: Pairs<String> }
-    LinkLine {
-        run: RunId,
-        target: RunId,
-        kind: String,
-        position: Option<i64>,
-        weight: Option<Finite>,
-        step: Option<i64>,
-    }
-    TextLine { run: RunId, key: String, text: String, step: Option<AtStep>, time: Option<Time> }
-    HistogramLine {
-        run: RunId,
-        key: String,
-        edges: Vec<Finite>,
-        counts: Vec<Finite>,
-        step: Option<AtStep>,
-        time: Option<Time>,
-    }
-    FileLine { run: RunId, key: String, source: String, step: Option<AtStep>, time: Option<Time> }
-    TableLine { run: RunId, name: String, columns: Pairs<Vec<Value>> }
-    ArtifactLine {
-        run: RunId,
-        path: String,
-        source: Option<String>,
-        text: Option<String>,
-        base64: Option<String>,
-    }
-    FinishLine { run: RunId, status: Option<Status>, end_time: Option<Time>, error: Option<String> }
-    RunOnly { run: RunId }
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FeatureItem {
-    feature: String,
-    position: Option<i64>,
-    dtype: Option<String>,
-    used: Option<bool>,
-    importance: Option<Number>,
-    importance_kind: Option<String>,
-    feature_tags: Option<Vec<String>>,
-    description: Option<String>,
-}
 
 /// Reads a line; the error says what is wrong with it.
 pub(crate) fn parse(text: &str) -> Result<Line, String> {
@@ -293,8 +186,11 @@ pub(crate) fn parse(text: &str) -> Result<Line, String> {
             let g: GoalLine = read(text)?;
             check_experiment(&g.experiment).map_err(shown)?;
             check_key("metric", &g.key).map_err(shown)?;
-            let GoalLine { experiment, key, goal, unit, description, .. } = g;
-            let source = "declared".to_string();
+            let GoalLine { experiment, key, goal, source, unit, description, .. } = g;
+            let source = source.unwrap_or_else(|| "declared".to_string());
+            if !matches!(source.as_str(), "declared" | "imported") {
+                return Err(format!("a goal has the source 'declared' or 'imported', not '{source}'"));
+            }
             Ok(Line { run: None, act: Act::Goal(MetricGoal { experiment, key, goal, source, unit, description }) })
         }
         "experiment" => {
@@ -302,9 +198,10 @@ pub(crate) fn parse(text: &str) -> Result<Line, String> {
             check_experiment(&e.experiment).map_err(shown)?;
             keys("tag", e.tags.0.iter().map(|(key, _)| key).chain(&e.remove))?;
             keys("param", e.repeat_keys.iter().flatten())?;
+            let origin = origin(&e)?;
             let ExperimentLine { experiment, tags, remove, repeat_keys, .. } = e;
             let edit = ExperimentEdit { experiment, set: tags.0, remove, repeat_keys, deleted: None, rename: None };
-            Ok(Line { run: None, act: Act::Experiment(edit) })
+            Ok(Line { run: None, act: Act::Experiment { origin, edit } })
         }
         "tags" => {
             let t: TagsLine = read(text)?;
@@ -358,9 +255,13 @@ pub(crate) fn parse(text: &str) -> Result<Line, String> {
             keys("series", [&f.key])?;
             line(f.run, Act::File { key: f.key, source: f.source, step: step(f.step), time: f.time.map(|t| t.0) })
         }
+        "series" => {
+            let s: SeriesLine = read(text)?;
+            series(s.run, s.key, s.step, s.time, s.kind.0, s.payload)
+        }
         "table" => {
             let t: TableLine = read(text)?;
-            let rows = table::rows(&t.columns)?;
+            let rows = table::rows(&t.columns, &t.types)?;
             check_table(&t.name, &rows).map_err(shown)?;
             line(t.run, Act::Table { name: t.name, rows })
         }
@@ -368,7 +269,7 @@ pub(crate) fn parse(text: &str) -> Result<Line, String> {
         "finish" => {
             let f: FinishLine = read(text)?;
             let status = f.status.unwrap_or(Status::Finished);
-            if matches!(status, Status::Running | Status::Crashed) {
+            if status == Status::Crashed {
                 return Err(format!("a run cannot be finished as {status}"));
             }
             line(f.run, Act::Finish { status, end_time: f.end_time.map(|t| t.0), error: f.error })
@@ -426,7 +327,7 @@ fn features(line: FeaturesLine) -> Result<Line, String> {
     keys("feature", line.features.iter().map(|f| &f.feature))?;
     let features = line.features.into_iter().enumerate().map(|(place, f)| Feature {
         feature: f.feature,
-        position: f.position.or(Some(place as i64)),
+        position: f.position.unwrap_or(Some(place as i64)),
         dtype: f.dtype,
         used: f.used.unwrap_or(true),
         importance: f.importance.map(|x| x.0),
@@ -460,16 +361,50 @@ fn histogram(h: HistogramLine) -> Result<Line, String> {
     series(h.run, h.key, h.step, h.time, SeriesKind::Histogram, payload)
 }
 
+/// What the line says of where the experiment comes from.
+fn origin(e: &ExperimentLine) -> Result<Option<ExperimentOrigin>, String> {
+    let is_id = |id: &String| id.len() == 16 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if let Some(wrong) = e.id.as_ref().filter(|id| !is_id(id)) {
+        return Err(format!("'{wrong}' is not the id of an experiment, which has 16 hex digits"));
+    }
+    if e.id.is_none() && e.created.is_none() {
+        return Ok(None);
+    }
+    let id = e.id.as_deref().map(ExperimentId::from_stored);
+    let created = e.created.map_or_else(Micros::now, |t| t.0);
+    Ok(Some(ExperimentOrigin { experiment: e.experiment.clone(), id, created }))
+}
+
 fn artifact(a: ArtifactLine) -> Result<Line, String> {
     check_artifact_path(&a.path).map_err(shown)?;
-    let content = match (a.source, a.text, a.base64) {
-        (Some(source), None, None) => Content::File(source),
-        (None, Some(text), None) => Content::Bytes(text.into_bytes()),
-        (None, None, Some(text)) => {
+    let content = match (a.source, a.text, a.base64, a.uri) {
+        (Some(source), None, None, None) => Content::File(source),
+        (None, Some(text), None, None) => Content::Bytes(text.into_bytes()),
+        (None, None, Some(text), None) => {
             Content::Bytes(BASE64_STANDARD.decode(text).map_err(|e| format!("'base64' cannot be decoded: {e}"))?)
         }
-        (None, None, None) => return Err("one of 'source', 'text' and 'base64' is needed".to_string()),
-        _ => return Err("'source', 'text' and 'base64' exclude each other".to_string()),
+        (None, None, None, Some(uri)) => elsewhere(uri, a.size)?,
+        (None, None, None, None) => return Err("one of 'source', 'text', 'base64' and 'uri' is needed".to_string()),
+        _ => return Err("'source', 'text', 'base64' and 'uri' exclude each other".to_string()),
     };
-    Ok(Line { run: Some(a.run), act: Act::Artifact { path: a.path, content } })
+    if a.size.is_some() && !matches!(content, Content::Elsewhere { .. }) {
+        return Err("'size' stands beside 'uri' only: content that is copied is measured".to_string());
+    }
+    let is_digest =
+        |digest: &String| digest.is_empty() || digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit());
+    if a.digest.as_ref().is_some_and(|digest| !is_digest(digest)) {
+        return Err("'digest' is the blake3 of the content in 64 hex digits".to_string());
+    }
+    Ok(Line { run: Some(a.run), act: Act::Artifact { path: a.path, content, digest: a.digest, mime: a.mime } })
+}
+
+/// A file that stays where it is: never one of this store's own, which has another digest or another run.
+fn elsewhere(uri: String, size: Option<i64>) -> Result<Content, String> {
+    if !uri.contains("://") || uri.chars().any(char::is_control) {
+        return Err(format!("'uri' is an address like 'file:///data/model.bin', not '{}'", uri.escape_debug()));
+    }
+    match size {
+        Some(size) if size >= 0 => Ok(Content::Elsewhere { uri, size }),
+        _ => Err("'uri' needs the 'size' of the content in bytes".to_string()),
+    }
 }

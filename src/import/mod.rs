@@ -18,12 +18,14 @@
 //! ```
 
 mod big;
+mod fields;
 pub mod foreign;
 mod line;
 mod message;
 mod reader;
 mod source;
 mod table;
+mod typed;
 mod values;
 
 pub use line::Line;

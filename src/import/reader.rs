@@ -4,9 +4,10 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 
-use super::line::{self, Act, Content, Line, RunLine};
+use super::fields::RunLine;
+use super::line::{self, Act, Content, Line};
 use crate::error::ErrorKind;
-use crate::model::{Comment, Micros, ParamValue, RunId, RunStart};
+use crate::model::{Comment, Micros, ParamValue, RunId, RunStart, Status};
 use crate::store::snapshot::Snapshot;
 use crate::store::{Metrics, Run, Store, StoreError, shown_param};
 
@@ -191,7 +192,12 @@ impl LineReader {
             match act {
                 _ if self.options.check_only => {}
                 Act::Goal(goal) => self.store.declare_goal(goal)?,
-                Act::Experiment(edit) => self.store.edit_experiment(edit)?,
+                Act::Experiment { origin, edit } => {
+                    if let Some(origin) = origin {
+                        self.store.log_origin(origin)?;
+                    }
+                    self.store.edit_experiment(edit)?;
+                }
                 _ => {}
             }
             return Ok(Applied::Logged);
@@ -255,7 +261,15 @@ impl LineReader {
                 if !file.is_file() {
                     return Err(format!("'{}' is not a file", path.display()));
                 }
-                std::fs::File::open(&path).map_err(|e| format!("'{}': {e}", path.display()))?;
+                let file = std::fs::File::open(&path).map_err(|e| format!("'{}': {e}", path.display()))?;
+                if let Act::Artifact { digest: Some(digest), .. } = act {
+                    let mut hash = blake3::Hasher::new();
+                    hash.update_reader(file).map_err(|e| format!("'{}': {e}", path.display()))?;
+                    same_digest(digest, &hash, &path.display().to_string())?;
+                }
+            }
+            Act::Artifact { path, content: Content::Bytes(bytes), digest: Some(digest), .. } => {
+                same_digest(digest, blake3::Hasher::new().update(bytes), path)?;
             }
             _ => {}
         }
@@ -323,13 +337,27 @@ impl LineReader {
             }
             Act::File { key, source, step, time } => run.log_file(key, step, time, &self.options.folder.join(source)),
             Act::Table { name, rows } => run.log_table(name, &rows),
-            Act::Artifact { path, content: Content::File(source) } => {
-                run.log_artifact(&path, &self.options.folder.join(source)).map(|_| ())
+            Act::Artifact { path, content: Content::File(source), mime, .. } => {
+                run.log_artifact_as(&path, &self.options.folder.join(source), mime).map(|_| ())
             }
-            Act::Artifact { path, content: Content::Bytes(bytes) } => run.log_artifact_bytes(&path, &bytes).map(|_| ()),
+            Act::Artifact { path, content: Content::Bytes(bytes), mime, .. } => {
+                run.log_artifact_bytes_as(&path, &bytes, mime).map(|_| ())
+            }
+            Act::Artifact { path, content: Content::Elsewhere { uri, size }, digest, mime } => {
+                run.log_artifact_elsewhere(path, uri, size, digest.unwrap_or_default(), mime)
+            }
+            Act::Finish { status: Status::Running, end_time, .. } => run.goes_on_elsewhere(end_time),
             Act::Finish { status, end_time, error } => run.end(status, end_time, error),
-            Act::Run(_) | Act::Goal(_) | Act::Experiment(_) | Act::Delete | Act::Restore => Ok(()),
+            Act::Run(_) | Act::Goal(_) | Act::Experiment { .. } | Act::Delete | Act::Restore => Ok(()),
         }
+    }
+}
+
+fn same_digest(wanted: &str, content: &blake3::Hasher, what: &str) -> Result<(), String> {
+    let found = content.finalize().to_hex();
+    match wanted.is_empty() || found.as_str().eq_ignore_ascii_case(wanted) {
+        true => Ok(()),
+        false => Err(format!("'{what}' is not the content that was meant: digest {wanted} given, {found} computed")),
     }
 }
 

@@ -176,6 +176,29 @@ async fn a_bad_line_says_what_is_wrong_and_changes_nothing() {
         (r#"{"type":"finish","run":"r1","status":"CRASHED"}"#, "cannot be finished"),
         (r#"{"type":"finish","run":"r1","status":"DONE"}"#, "DONE"),
         (r#"{"type":"run","run":"r1"}"#, "missing field 'experiment'"),
+        (
+            r#"{"type":"params","run":"r1","values":{"a":{"$param":{"type":"int","value":"x"}}}}"#,
+            "no value of the type 'int'",
+        ),
+        (r#"{"type":"params","run":"r1","values":{"a":{"$param":"1e-05"}}}"#, "is not like"),
+        (r#"{"type":"series","run":"r1","key":"k","kind":"video","payload":""}"#, "no kind of series"),
+        (r#"{"type":"metric_goal","experiment":"e","key":"k","goal":"min","source":"me"}"#, "not 'me'"),
+        (r#"{"type":"experiment","experiment":"e","id":"7"}"#, "16 hex digits"),
+        (r#"{"type":"table","run":"r1","name":"t","columns":{"a":[1]},"types":{"b":"text"}}"#, "the column 'b'"),
+        (r#"{"type":"table","run":"r1","name":"t","columns":{"a":[1]},"types":{"a":"int"}}"#, "the type 'int'"),
+        (r#"{"type":"table","run":"r1","name":"t","columns":{"a":[1]},"types":{"a":"text"}}"#, "1 is not a text"),
+        (
+            r#"{"type":"table","run":"r1","name":"t","columns":{"a":[[1,"x"]]},"types":{"a":"double[]"}}"#,
+            "not a number",
+        ),
+        (r#"{"type":"artifact","run":"r1","path":"x","text":"","digest":"00"}"#, "64 hex digits"),
+        (r#"{"type":"artifact","run":"r1","path":"x","uri":"artifacts/r2/x","size":1}"#, "an address like"),
+        (r#"{"type":"artifact","run":"r1","path":"x","uri":"file:///x"}"#, "needs the 'size'"),
+        (r#"{"type":"artifact","run":"r1","path":"x","text":"","size":0}"#, "beside 'uri' only"),
+        (
+            r#"{"type":"artifact","run":"r1","path":"x","text":"","digest":"0000000000000000000000000000000000000000000000000000000000000000"}"#,
+            "is not the content that was meant",
+        ),
         (r#"{"type":"run","run":"r1","experiment":"x","git_dirty":"yes"}"#, "boolean"),
         ("[1]", "not JSON"),
         (r#"{"type":"run""#, "not JSON"),
@@ -321,7 +344,9 @@ async fn every_line_of_the_sample_is_sound() {
 }
 
 /// A line of each type, to be mutated.
-const SEEDS: [&str; 8] = [
+const SEEDS: [&str; 10] = [
+    r#"{"type":"table","run":"r1","name":"t","columns":{"a":["1.25",null],"b":[[1],null],"c":["AAEC",""]},"types":{"a":"decimal(5,2)","b":"double[]","c":"binary"}}"#,
+    r#"{"type":"params","run":"r1","values":{"a":{"$param":{"type":"datetime","value":"2026-11-23"}}}}"#,
     r#"{"type":"run","run":"r1","experiment":"e","start_time":1764000000.25,"git_dirty":false}"#,
     r#"{"type":"params","run":"r1","values":{"a":18446744073709551616,"b":{"$float":"NaN"},"c":["é\"",1e5],"d":"\\"}}"#,
     r#"{"type":"metrics","run":"r1","step":2.5,"context":{"a":{"b":[1]}},"values":{"x":-0.5e-7,"y":"Infinity"}}"#,

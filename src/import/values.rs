@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::{Map, Value};
 
 use super::big::{MARK, unmark_integers};
-use crate::model::{Micros, ParamValue, Step};
+use crate::model::{Micros, ParamValue, SeriesKind, Step};
 
 /// A number, or the text of one that JSON cannot spell.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,6 +29,10 @@ pub struct Time(pub Micros);
 /// A value of a param.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Param(pub ParamValue);
+
+/// A kind of series by its name: in segments it is a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind(pub SeriesKind);
 
 /// Text as it is, any other JSON as its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,6 +245,7 @@ fn marked(mark: &str, value: &Value) -> Option<Result<ParamValue, String>> {
             Some(Ok(time)) => Ok(ParamValue::Time(time)),
             _ => wrong("a time like \"2026-11-23T09:30:00Z\""),
         },
+        "$param" => stored(value),
         MARK => match value.as_str().map(str::parse) {
             Some(Ok(int)) => Ok(ParamValue::Int(int)),
             _ => Err(format!(
@@ -250,6 +255,22 @@ fn marked(mark: &str, value: &Value) -> Option<Result<ParamValue, String>> {
         },
         _ => return None,
     })
+}
+
+/// A value as the columns `type` and `value` of the table `params` hold it: the way to say those that JSON has no other
+/// spelling for, such as a float that is written `1e-05`.
+fn stored(value: &Value) -> Result<ParamValue, String> {
+    let cell = |name: &str| value.get(name).and_then(Value::as_str);
+    let wrong = || format!(r#"{{"$param": {value}}} is not like {{"$param": {{"type": "float", "value": "1e-05"}}}}"#);
+    let (Some(type_name), Some(text)) = (cell("type"), cell("value")) else { return Err(wrong()) };
+    if value.as_object().is_none_or(|object| object.len() != 2) {
+        return Err(wrong());
+    }
+    let param = ParamValue::from_stored(type_name, Some(text));
+    match param.type_name() == type_name {
+        true => Ok(param),
+        false => Err(format!("'{}' is no value of the type '{}'", text.escape_debug(), type_name.escape_debug())),
+    }
 }
 
 impl<'de> Deserialize<'de> for Param {
@@ -292,5 +313,14 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for PairsVisitor<V> {
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(PairsVisitor(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let kind = SeriesKind::parse(&name);
+        let unknown = || D::Error::custom(format!("'{name}' is no kind of series; there are text, histogram and file"));
+        kind.map(Kind).ok_or_else(unknown)
     }
 }

@@ -18,8 +18,8 @@ pub use exact::ExactSum;
 pub use id::{ExperimentId, InvalidRunId, RunId, WriterId};
 pub use param::{NumberClass, ParamValue};
 pub use record::{
-    ArtifactEntry, Comment, DataVersion, ExperimentEdit, Feature, Link, MetricGoal, MetricPoints, Record, RunStart,
-    SeriesKind, SeriesPoint, TableRows,
+    ArtifactEntry, Comment, DataVersion, ExperimentEdit, ExperimentOrigin, Feature, Link, MetricGoal, MetricPoints,
+    Record, RunStart, SeriesKind, SeriesPoint, TableRows,
 };
 pub use series::{Position, SeriesStats, Step};
 pub use state::{ExperimentState, GoalState, RunState};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Goal, Micros, ParamValue, RunId, Status, Step};
+use super::{ExperimentId, Goal, Micros, ParamValue, RunId, Status, Step};
 
 /// One thing that was logged. The order of the variants is part of the segment format: add at the end only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,8 @@ pub enum Record {
     Experiment(ExperimentEdit),
     /// Gives a run another name.
     Name { run: RunId, name: Option<String> },
+    /// Where an experiment comes from.
+    Origin(ExperimentOrigin),
 }
 
 impl Record {
@@ -59,7 +61,7 @@ impl Record {
         Some(match self {
             Record::Start(start) => &start.run,
             Record::Metrics(points) => &points.run,
-            Record::Goal(_) | Record::Experiment(_) => return None,
+            Record::Goal(_) | Record::Experiment(_) | Record::Origin(_) => return None,
             Record::Attach { run }
             | Record::Params { run, .. }
             | Record::Tags { run, .. }
@@ -183,6 +185,17 @@ pub struct ExperimentEdit {
     pub rename: Option<String>,
 }
 
+/// What an experiment brings along from the store that it comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExperimentOrigin {
+    /// Name of the experiment.
+    pub experiment: String,
+    /// Its id there. An experiment of this name that exists keeps its own, and no two share one.
+    pub id: Option<ExperimentId>,
+    /// When it was first used there; an earlier use stays.
+    pub created: Micros,
+}
+
 /// Somebody's remark on a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comment {
@@ -272,6 +285,11 @@ impl SeriesKind {
             SeriesKind::Histogram => "histogram",
             SeriesKind::File => "file",
         }
+    }
+
+    /// Reads a name.
+    pub fn parse(name: &str) -> Option<SeriesKind> {
+        [SeriesKind::Text, SeriesKind::Histogram, SeriesKind::File].into_iter().find(|kind| kind.as_str() == name)
     }
 }
 

@@ -204,7 +204,11 @@ impl RunState {
             }
             Record::Delete { .. } => Slot::put(&mut self.deleted, version, true),
             Record::Restore { .. } => Slot::put(&mut self.deleted, version, false),
-            Record::Series { .. } | Record::Table { .. } | Record::Goal(_) | Record::Experiment(_) => {}
+            Record::Series { .. }
+            | Record::Table { .. }
+            | Record::Goal(_)
+            | Record::Experiment(_)
+            | Record::Origin(_) => {}
         }
     }
 

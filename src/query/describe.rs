@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::DataType;
 
 use super::error::QueryError;
 use super::experiments::COUNTS;
 use super::keys::Group;
 use super::runs::{leaf_type, written};
 use crate::schema::wide::KeyCounts;
-use crate::schema::{Row, Table, rows};
+use crate::schema::{Row, Table, rows, sql_type};
 use crate::store::merge::Overlay;
 use crate::store::snapshot::Snapshot;
 
@@ -185,18 +184,4 @@ fn keys(group: Group, counts: &KeyCounts) -> Vec<ColumnInfo> {
     };
     // A key that never held a number has nothing to show as one.
     group.keys(counts).into_iter().map(column).filter(|c| c.runs != Some(0)).collect()
-}
-
-fn sql_type(data_type: &DataType) -> String {
-    match data_type {
-        DataType::Utf8 => "text".to_string(),
-        DataType::Int64 => "bigint".to_string(),
-        DataType::Float64 => "double".to_string(),
-        DataType::Boolean => "boolean".to_string(),
-        DataType::Timestamp(..) => "timestamp".to_string(),
-        DataType::Date32 => "date".to_string(),
-        DataType::Binary => "binary".to_string(),
-        DataType::List(item) => format!("{}[]", sql_type(item.data_type())),
-        other => other.to_string().to_lowercase(),
-    }
 }

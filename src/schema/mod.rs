@@ -16,6 +16,7 @@ mod params;
 mod rows;
 mod runs;
 mod series;
+mod sql_type;
 mod table;
 mod tags;
 pub mod wide;
@@ -42,6 +43,7 @@ pub use params::ParamRow;
 pub(crate) use rows::rows;
 pub use runs::{HIDDEN_STATE, RunRow};
 pub use series::SeriesRow;
+pub use sql_type::{parse_sql_type, sql_type};
 pub use table::{RunContext, RunTables, Table, same_rows, shown_tags};
 pub use tags::TagRow;
 

@@ -229,22 +229,7 @@ impl Copy<'_> {
             Some(experiment) => experiment.name(),
             None => merge::NAMELESS,
         };
-        let start = state.start().cloned();
-        RunStart {
-            run: run.clone(),
-            experiment: experiment.to_string(),
-            name: state.name().map(str::to_string),
-            parent: start.as_ref().and_then(|s| s.parent.clone()),
-            start_time: state.start_time(),
-            user: start.as_ref().and_then(|s| s.user.clone()),
-            host: start.as_ref().and_then(|s| s.host.clone()),
-            command: start.as_ref().and_then(|s| s.command.clone()),
-            git_commit: start.as_ref().and_then(|s| s.git_commit.clone()),
-            git_branch: start.as_ref().and_then(|s| s.git_branch.clone()),
-            git_dirty: start.as_ref().and_then(|s| s.git_dirty),
-            git_remote: start.as_ref().and_then(|s| s.git_remote.clone()),
-            notes: state.notes().map(str::to_string),
-        }
+        missing::start(state, experiment)
     }
 
     fn missing_artifacts(&self, run: &RunId) -> Vec<ArtifactEntry> {
@@ -306,11 +291,7 @@ impl Copy<'_> {
             if known.take(&series_key(&row)) {
                 continue;
             }
-            let kind = match row.kind.as_str() {
-                "histogram" => SeriesKind::Histogram,
-                "file" => SeriesKind::File,
-                _ => SeriesKind::Text,
-            };
+            let kind = SeriesKind::parse(&row.kind).unwrap_or(SeriesKind::Text);
             self.report.series += 1;
             let step = Step::from_columns(row.step, row.x);
             let point = SeriesPoint { key: row.key, step, time: row.time, kind, payload: row.payload };
@@ -360,7 +341,7 @@ impl Copy<'_> {
 }
 
 /// What there is to say of an experiment beyond its name.
-fn facts(state: &ExperimentState) -> Option<ExperimentEdit> {
+pub(super) fn facts(state: &ExperimentState) -> Option<ExperimentEdit> {
     let set: Vec<_> = state.tags().map(|(key, value)| (key.to_string(), value.map(str::to_string))).collect();
     let repeat_keys = state.repeat_keys().map(<[String]>::to_vec);
     (!set.is_empty() || repeat_keys.is_some()).then(|| ExperimentEdit {

@@ -10,8 +10,8 @@ use super::layout;
 use super::points::{NO_CONTEXT, Points, PointsBuilder};
 use super::segment::{self, Damage, RawRecord, SegmentRecord};
 use crate::model::{
-    ExperimentEdit, InvalidRunId, MetricGoal, Micros, Record, RunId, RunState, SeriesPoint, Step, TableRows, Version,
-    WriterId,
+    ExperimentEdit, ExperimentOrigin, InvalidRunId, MetricGoal, Micros, Record, RunId, RunState, SeriesPoint, Step,
+    TableRows, Version, WriterId,
 };
 
 /// Everything that a set of segments holds, ready to be merged with what is sealed.
@@ -29,6 +29,8 @@ pub struct Live {
     pub frames: Vec<(RunId, TableRows)>,
     /// Facts about experiments.
     pub experiments: Vec<(Version, ExperimentEdit)>,
+    /// Where experiments come from.
+    pub origins: Vec<(Version, ExperimentOrigin)>,
     /// Declared goals.
     pub goals: Vec<(Version, MetricGoal)>,
     /// Number of records.
@@ -96,6 +98,7 @@ impl Reading {
         self.live.records += 1;
         let record = match record {
             Record::Experiment(edit) => return self.live.experiments.push((version, edit)),
+            Record::Origin(origin) => return self.live.origins.push((version, origin)),
             Record::Goal(goal) => return self.live.goals.push((version, goal)),
             record => record,
         };

@@ -11,7 +11,7 @@ use super::live::Live;
 use super::points::SortedPoints;
 use super::sealed;
 use super::snapshot::Snapshot;
-use crate::model::{ExperimentId, ExperimentState, GoalState, Month, RunId, RunState, Status};
+use crate::model::{ExperimentId, ExperimentOrigin, ExperimentState, GoalState, Month, RunId, RunState, Status};
 use crate::schema::wide::KeyCounts;
 use crate::schema::{Row, RunContext, RunTables, SeriesRow, Table};
 
@@ -103,6 +103,7 @@ pub fn experiments(
 ) -> (BTreeMap<String, ExperimentState>, Vec<GoalEntry>, BTreeMap<RunId, ExperimentId>) {
     enum Event<'a> {
         Start(&'a RunId, &'a str),
+        Origin(&'a crate::model::ExperimentOrigin),
         Edit(&'a crate::model::ExperimentEdit),
         Goal(&'a crate::model::MetricGoal),
     }
@@ -112,6 +113,7 @@ pub fn experiments(
             events.push((version, Event::Start(run, name)));
         }
     }
+    events.extend(live.origins.iter().map(|(version, origin)| (*version, Event::Origin(origin))));
     events.extend(live.experiments.iter().map(|(version, edit)| (*version, Event::Edit(edit))));
     events.extend(live.goals.iter().map(|(version, goal)| (*version, Event::Goal(goal))));
     events.sort_by_key(|(version, _)| *version);
@@ -123,10 +125,14 @@ pub fn experiments(
     for (version, event) in events {
         let name = match &event {
             Event::Start(_, name) => name,
+            Event::Origin(origin) => origin.experiment.as_str(),
             Event::Edit(edit) => edit.experiment.as_str(),
             Event::Goal(goal) => goal.experiment.as_str(),
         };
-        let id = resolve_experiment(&all, name);
+        let id = match &event {
+            Event::Origin(origin) => adopted(&all, origin),
+            _ => resolve_experiment(&all, name),
+        };
         let state = all.entry(id.to_string()).or_insert_with(|| ExperimentState::new(id.clone(), name, version.time));
         match event {
             Event::Start(run, _) => {
@@ -134,6 +140,7 @@ pub fn experiments(
                 state.restore_by_use(version);
                 started.insert(run.clone(), id);
             }
+            Event::Origin(origin) => state.created = state.created.min(origin.created),
             Event::Edit(edit) => state.apply(version, edit.clone()),
             Event::Goal(goal) => {
                 let place = (id.to_string(), goal.key.clone());
@@ -145,6 +152,14 @@ pub fn experiments(
     }
     let goals = goals.into_iter().map(|((experiment_id, _), state)| GoalEntry { experiment_id, state }).collect();
     (all, goals, started)
+}
+
+/// The id of an experiment that comes from another store: its own one, unless the name or the id is in use here.
+fn adopted(all: &BTreeMap<String, ExperimentState>, origin: &ExperimentOrigin) -> ExperimentId {
+    match &origin.id {
+        Some(id) if !all.contains_key(id.as_str()) && all.values().all(|e| e.name() != origin.experiment) => id.clone(),
+        _ => resolve_experiment(all, &origin.experiment),
+    }
 }
 
 /// Adds the rows of a run to `tables`: those of the tables that `wanted` names, and of `runs`.

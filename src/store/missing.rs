@@ -10,7 +10,7 @@ use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 
 use super::frame;
-use crate::model::{Micros, Record, RunState};
+use crate::model::{Micros, Record, RunStart, RunState};
 use crate::schema::{MetricRow, SeriesRow, shown_tags};
 
 /// What becomes of a value that both say, differently: a tag, a name, the notes, an entry under the same key.
@@ -77,6 +77,19 @@ pub fn records(state: &RunState, old: &RunState, starts: bool, differences: Diff
         records.push(Record::Link { run: id(), link });
     }
     records
+}
+
+/// How a run begins, as it is known now.
+pub fn start(state: &RunState, experiment: &str) -> RunStart {
+    let known = state.start().cloned();
+    let known = known.unwrap_or_else(|| RunStart::new(state.run().clone(), experiment, state.start_time()));
+    RunStart {
+        experiment: experiment.to_string(),
+        name: state.name().map(str::to_string),
+        start_time: state.start_time(),
+        notes: state.notes().map(str::to_string),
+        ..known
+    }
 }
 
 /// Entries of `new` under keys that `old` lacks, or that say something else there where the source is followed.
@@ -159,7 +172,7 @@ pub fn subtract(mine: &RecordBatch, others: &RecordBatch, columns: &SchemaRef) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{RunId, RunStart, Version};
+    use crate::model::{RunId, Version};
 
     fn state(records: Vec<Record>) -> RunState {
         let mut state = RunState::new(RunId::parse("r").unwrap());

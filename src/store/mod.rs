@@ -26,8 +26,9 @@ pub(crate) mod sealed;
 pub(crate) mod segment;
 pub(crate) mod shown;
 pub(crate) mod snapshot;
+pub(crate) mod takeout;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -37,7 +38,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ExperimentEdit, Goal, MetricGoal, Micros, Record, RunId};
+use crate::model::{ExperimentEdit, ExperimentOrigin, Goal, MetricGoal, Micros, Record, RunId};
 use cut::Cut;
 use delta::Tables;
 use io::{Io, LocalIo};
@@ -276,6 +277,12 @@ impl Store {
             run::check_experiment(name)?;
         }
         self.log(&Record::Experiment(edit), Durability::Buffered).map(|_| ())
+    }
+
+    /// Says where an experiment comes from: an experiment of that name is made if there is none.
+    pub(crate) fn log_origin(&self, origin: ExperimentOrigin) -> Result<()> {
+        run::check_experiment(&origin.experiment)?;
+        self.log(&Record::Origin(origin), Durability::Buffered).map(|_| ())
     }
 
     fn existing_experiment(&self, name: &str) -> Result<()> {

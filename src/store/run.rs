@@ -424,17 +424,51 @@ impl Run {
 
     /// Copies a file into the store, as `path` of this run (`/` for folders).
     pub fn log_artifact(&self, path: &str, source: &Path) -> Result<ArtifactEntry> {
-        let mut file = std::fs::File::open(source).map_err(StoreError::io(source.display().to_string()))?;
-        self.put_artifact(path, &mut file)
+        self.log_artifact_as(path, source, None)
     }
 
     /// Puts bytes into the store, as a file `path` of this run.
-    pub fn log_artifact_bytes(&self, path: &str, mut content: &[u8]) -> Result<ArtifactEntry> {
-        self.put_artifact(path, &mut content)
+    pub fn log_artifact_bytes(&self, path: &str, content: &[u8]) -> Result<ArtifactEntry> {
+        self.log_artifact_bytes_as(path, content, None)
     }
 
-    fn put_artifact(&self, path: &str, content: &mut dyn Read) -> Result<ArtifactEntry> {
-        let entry = artifact::put(self.store.io(), &self.id, path, content)?;
+    /// Like [`Run::log_artifact`]; `mime` is the media type where it is not the one that the name says.
+    pub(crate) fn log_artifact_as(
+        &self,
+        path: &str,
+        source: &Path,
+        mime: Option<Option<String>>,
+    ) -> Result<ArtifactEntry> {
+        let mut file = std::fs::File::open(source).map_err(StoreError::io(source.display().to_string()))?;
+        self.put_artifact(path, &mut file, mime)
+    }
+
+    /// Like [`Run::log_artifact_bytes`]; `mime` is the media type where it is not the one that the name says.
+    pub(crate) fn log_artifact_bytes_as(
+        &self,
+        path: &str,
+        mut content: &[u8],
+        mime: Option<Option<String>>,
+    ) -> Result<ArtifactEntry> {
+        self.put_artifact(path, &mut content, mime)
+    }
+
+    /// Logs a file that stays where it is, at an address outside the store.
+    pub(crate) fn log_artifact_elsewhere(
+        &self,
+        path: String,
+        uri: String,
+        size: i64,
+        digest: String,
+        mime: Option<Option<String>>,
+    ) -> Result<()> {
+        let mime = mime.unwrap_or_else(|| artifact::mime(&path).map(str::to_string));
+        self.log(Record::Artifact { run: self.run(), artifact: ArtifactEntry { path, uri, size, digest, mime } })
+    }
+
+    fn put_artifact(&self, path: &str, content: &mut dyn Read, mime: Option<Option<String>>) -> Result<ArtifactEntry> {
+        let put = artifact::put(self.store.io(), &self.id, path, content)?;
+        let entry = ArtifactEntry { mime: mime.unwrap_or_else(|| put.mime.clone()), ..put };
         self.log(Record::Artifact { run: self.run(), artifact: entry.clone() })?;
         Ok(entry)
     }
@@ -456,6 +490,12 @@ impl Run {
     pub fn finish_with(&self, status: Status, end_time: Option<Micros>, error: Option<String>) -> Result<()> {
         self.end(status, end_time, error)?;
         self.flush()
+    }
+
+    /// Says that the run goes on where nobody here sees its writer, so that it does not count as crashed.
+    pub(crate) fn goes_on_elsewhere(&self, time: Option<Micros>) -> Result<()> {
+        let end_time = time.unwrap_or_else(Micros::now);
+        self.log(Record::Finish { run: self.run(), status: Status::Running, end_time, error: None })
     }
 
     /// Ends the run without waiting for the disk.

@@ -308,6 +308,21 @@ pub async fn rows_of<'a>(
     }
 }
 
+/// Hands out the rows of some runs in files of a table as they are read.
+pub async fn stream_rows_of<'a>(
+    snapshot: &Snapshot,
+    version: &TableVersion,
+    files: impl IntoIterator<Item = &'a DataFile>,
+    schema: SchemaRef,
+    runs: &BTreeSet<RunId>,
+    each: impl FnMut(RecordBatch) -> Result<()>,
+) -> Result<()> {
+    match scan_of(version, files, schema, runs, None) {
+        Some((scan, filter)) => stream(snapshot, &version.table, scan, Some(filter), each).await,
+        None => Ok(()),
+    }
+}
+
 /// The scan for rows of some runs; `None` when no file may hold one.
 fn scan_of<'a>(
     version: &TableVersion,

@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::delta::FilesTable;
 use super::error::{Result, StoreError};
+use super::merge::Overlay;
 use super::sealed;
 use super::snapshot::Snapshot;
 use crate::model::RunId;
@@ -21,34 +22,75 @@ pub async fn batches(
     schema: &SchemaRef,
     runs: Option<&BTreeSet<RunId>>,
 ) -> Result<Vec<RecordBatch>> {
-    let overlay = snapshot.overlay().await?;
     let mut shown = Vec::new();
-    let wanted = with_ids(schema);
-    if let Some(version) = snapshot.table(table).await? {
-        let found = match runs {
-            Some(runs) => sealed::rows_of(snapshot, &version, &version.files, Arc::clone(&wanted), runs, None).await?,
-            None => {
-                let scan = FilesTable::new(&version, &version.files, Arc::clone(&wanted));
-                sealed::collect(snapshot, table, scan, None).await?
+    let keep = |rows| {
+        shown.push(rows);
+        Ok(())
+    };
+    match runs {
+        Some(runs) => stream(snapshot, table, schema, runs, keep).await?,
+        None => {
+            let mut view = View { overlay: snapshot.overlay().await?, table, schema, each: keep };
+            if let Some(version) = snapshot.table(table).await? {
+                let scan = FilesTable::new(&version, &version.files, with_ids(schema));
+                for rows in sealed::collect(snapshot, table, scan, None).await? {
+                    view.sealed(&rows)?;
+                }
             }
-        };
-        for rows in found {
-            let kept = keep(&rows, |run, experiment| {
-                let replaced = !table.appends() && RunId::parse(run).is_ok_and(|run| overlay.replaced.contains(&run));
-                !replaced && !overlay.hidden_runs.contains(run) && !overlay.hidden_experiments.contains(experiment)
-            });
-            shown.push(kept.map_err(StoreError::arrow(table))?);
+            view.live(|_| true)?;
         }
     }
-    for rows in overlay.batches.get(table).into_iter().flatten() {
-        let kept = keep(rows, |run, experiment| {
-            let asked = runs.is_none_or(|runs| RunId::parse(run).is_ok_and(|run| runs.contains(&run)));
-            asked && !overlay.hidden_runs.contains(run) && !overlay.hidden_experiments.contains(experiment)
-        });
-        shown.push(kept.map_err(StoreError::arrow(table))?);
+    Ok(shown)
+}
+
+/// Like [`batches`] for some runs, handed out as they are read: memory does not grow with their number.
+pub async fn stream(
+    snapshot: &Snapshot,
+    table: &Table,
+    schema: &SchemaRef,
+    runs: &BTreeSet<RunId>,
+    each: impl FnMut(RecordBatch) -> Result<()>,
+) -> Result<()> {
+    let mut view = View { overlay: snapshot.overlay().await?, table, schema, each };
+    if let Some(version) = snapshot.table(table).await? {
+        let wanted = with_ids(schema);
+        sealed::stream_rows_of(snapshot, &version, &version.files, wanted, runs, |rows| view.sealed(&rows)).await?;
     }
-    shown.retain(|rows| rows.num_rows() > 0);
-    shown.iter().map(|rows| pick(rows, schema).map_err(StoreError::schema(table))).collect()
+    view.live(|run| RunId::parse(run).is_ok_and(|run| runs.contains(&run)))
+}
+
+/// Leaves out of a table's rows what is not shown.
+struct View<'a, F> {
+    overlay: &'a Overlay,
+    table: &'a Table,
+    schema: &'a SchemaRef,
+    each: F,
+}
+
+impl<F: FnMut(RecordBatch) -> Result<()>> View<'_, F> {
+    fn sealed(&mut self, rows: &RecordBatch) -> Result<()> {
+        let (overlay, table) = (self.overlay, self.table);
+        self.give(rows, |run| table.appends() || !RunId::parse(run).is_ok_and(|run| overlay.replaced.contains(&run)))
+    }
+
+    fn live(&mut self, asked: impl Fn(&str) -> bool) -> Result<()> {
+        for rows in self.overlay.batches.get(self.table).into_iter().flatten() {
+            self.give(rows, &asked)?;
+        }
+        Ok(())
+    }
+
+    fn give(&mut self, rows: &RecordBatch, counts: impl Fn(&str) -> bool) -> Result<()> {
+        let overlay = self.overlay;
+        let kept = keep(rows, |run, experiment| {
+            counts(run) && !overlay.hidden_runs.contains(run) && !overlay.hidden_experiments.contains(experiment)
+        });
+        let kept = kept.map_err(StoreError::arrow(self.table))?;
+        if kept.num_rows() == 0 {
+            return Ok(());
+        }
+        (self.each)(pick(&kept, self.schema).map_err(StoreError::schema(self.table))?)
+    }
 }
 
 /// The rows of a table with a fixed schema.

@@ -1,11 +1,13 @@
 //! User stories through the public API and the real binary. One test binary, since each one links the engine.
 
 mod ask;
+mod coming_from;
 mod copies;
 mod crash;
 mod deletes;
 mod disk_full;
 mod docs;
+mod exports;
 mod hostile;
 mod imports;
 mod killed;

@@ -18,7 +18,7 @@ use crate::cli::{Exit, Failure, Outcome, Place};
 /// Append runs from JSON lines
 ///
 /// Each line is an object with a `type` and a `run`: run, params, metrics, metric_goal, experiment, tags, note, comment, features,
-/// data, packages, environment, link, text, histogram, file, table, artifact, finish, delete or restore. docs/log.md
+/// data, packages, environment, link, text, histogram, file, series, table, artifact, finish, delete or restore. docs/log.md
 /// lists the fields of each. Lines of many runs may be interleaved.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -5,6 +5,7 @@ pub mod copy;
 pub mod delete;
 pub mod demo;
 pub mod edit;
+pub mod export;
 pub mod import;
 pub mod info;
 pub mod init;
@@ -32,6 +33,7 @@ pub async fn run(place: &Place, command: Option<Command>) -> Outcome {
         Some(Command::Info(args)) => info::run(place, args).await,
         Some(Command::Log(args)) => log::run(place, args).await,
         Some(Command::Import(args)) => import::run(place, args).await,
+        Some(Command::Export(args)) => export::run(place, args).await,
         Some(Command::Sql(args)) => sql::run(place, args).await,
         Some(Command::Repl(args)) => repl::run(place, args).await,
         Some(Command::Runs(args)) => runs::run(place, args).await,

@@ -1,18 +1,18 @@
 //! `runlake sql`.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::common::ScalarValue;
-use runlake::export::{Format, TableOptions, escape, sink};
+use runlake::export::{Format, escape};
 use runlake::{Micros, Session, SessionOptions, within};
 
 use crate::cli::answer::{Answer, Engine, Stopped};
-use crate::cli::aside::Aside;
 use crate::cli::statements::{Statement, split};
-use crate::cli::{Exit, Failure, Outcome, Place, mirror, terminal, values};
+use crate::cli::target::{Target, check_binary};
+use crate::cli::{Exit, Failure, Outcome, Place, mirror, values};
 
 /// Answers SQL
 #[derive(Debug, Default, clap::Args)]
@@ -129,11 +129,9 @@ async fn answer(
             eprintln!("note: {}", escape(note));
         }
         if separate && !format.is_self_delimiting() {
-            target.out.write_all(b"\n")?;
+            target.blank_line()?;
         }
-        let written = answer.write(sink(format, &mut target.out, &target.table), |_| ()).await?;
-        // Rows are out before the next statement fails.
-        target.out.flush()?;
+        let written = target.write(answer, |_| ()).await?;
         Ok::<_, Stopped>(written)
     })
     .await??;
@@ -166,72 +164,4 @@ fn texts(args: &SqlArgs) -> Result<Vec<String>, Failure> {
         }
     }
     Ok(texts)
-}
-
-fn check_binary(format: Format, out: Option<&Path>, statements: usize) -> Result<(), Failure> {
-    if !format.is_binary() {
-        return Ok(());
-    }
-    if out.is_none() && io::stdout().is_terminal() {
-        return Err(Failure::usage(format!("{format} is not for a terminal")).hint("`--out FILE` writes it to a file"));
-    }
-    if statements > 1 {
-        return Err(Failure::usage(format!(
-            "a file of {format} holds the rows of one statement; there are {statements}"
-        )));
-    }
-    Ok(())
-}
-
-/// Where rows go.
-struct Target {
-    out: Out,
-    table: TableOptions,
-}
-
-enum Out {
-    Stdout(Box<dyn Write + Send>),
-    File(Aside),
-}
-
-impl Target {
-    fn open(out: Option<&Path>, format: Format, max_rows: Option<usize>) -> Result<Self, Failure> {
-        let asked = max_rows.filter(|rows| *rows > 0);
-        match out {
-            Some(path) => {
-                let table = TableOptions { max_rows: asked, ..TableOptions::default() };
-                Ok(Target { out: Out::File(Aside::create(path)?), table })
-            }
-            None => {
-                let rows = match max_rows {
-                    None if io::stdout().is_terminal() => Some(terminal::ROWS),
-                    _ => asked,
-                };
-                Ok(Target { out: Out::Stdout(terminal::stdout(format)), table: terminal::table_options(rows) })
-            }
-        }
-    }
-
-    fn publish(self) -> Result<(), Failure> {
-        match self.out {
-            Out::File(file) => Ok(file.publish()?),
-            Out::Stdout(_) => Ok(()),
-        }
-    }
-}
-
-impl Write for Out {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Out::Stdout(out) => out.write(bytes),
-            Out::File(out) => out.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Out::Stdout(out) => out.flush(),
-            Out::File(out) => out.flush(),
-        }
-    }
 }

@@ -108,6 +108,7 @@ impl Counts {
             | Record::Attach { .. }
             | Record::Notes { .. }
             | Record::Name { .. }
+            | Record::Origin(_)
             | Record::RemoveComment { .. }
             | Record::Table { .. }
             | Record::Finish { .. }

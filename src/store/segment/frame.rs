@@ -124,6 +124,7 @@ pub fn kind(record: &Record) -> u8 {
         Record::Restore { .. } => 20,
         Record::Experiment(_) => 21,
         Record::Name { .. } => 22,
+        Record::Origin(_) => 23,
     }
 }
 

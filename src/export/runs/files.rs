@@ -1,0 +1,59 @@
+//! Files of runs, copied out of the store.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use super::{FILES, RunsError};
+use crate::model::{ArtifactEntry, RunId};
+use crate::store::{Store, StoreError};
+
+/// Whether an artifact was logged without its content.
+pub(super) fn is_elsewhere(entry: &ArtifactEntry) -> bool {
+    entry.uri.contains("://")
+}
+
+/// Copies the content of an artifact below the folder, and gives its path there.
+pub(super) fn copy(store: &Store, folder: &Path, run: &RunId, entry: &ArtifactEntry) -> Result<String, RunsError> {
+    // Names of a run need not fit a tree: one that is a folder here, or lies in a "folder" which is a file here, goes by
+    // its digest.
+    let names = [format!("{FILES}/{run}/{}", entry.path), format!("{FILES}/{run}/~{}", entry.digest)];
+    let [name, other] = &names;
+    match create(&folder.join(name)) {
+        Ok(file) => fill(store, file, &folder.join(name), entry).map(|()| name.clone()),
+        Err(_) => {
+            let path = folder.join(other);
+            match create(&path) {
+                Ok(file) => fill(store, file, &path, entry).map(|()| other.clone()),
+                // Two such artifacts may have one content.
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(other.clone()),
+                Err(e) => Err(RunsError::Io { path, source: e }),
+            }
+        }
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    std::fs::create_dir_all(path.parent().expect("it lies in a folder"))?;
+    File::create_new(path)
+}
+
+fn fill(store: &Store, mut file: File, path: &Path, entry: &ArtifactEntry) -> Result<(), RunsError> {
+    let mut content = store.open_artifact(&entry.uri)?;
+    let mut hash = blake3::Hasher::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let n = content.read(&mut buffer).map_err(StoreError::io(&entry.uri))?;
+        if n == 0 {
+            break;
+        }
+        hash.update(&buffer[..n]);
+        file.write_all(&buffer[..n]).map_err(RunsError::io(path))?;
+    }
+    let digest = hash.finalize().to_hex();
+    if digest.as_str() != entry.digest {
+        let problem = format!("is damaged: digest {} logged, {digest} computed", entry.digest);
+        return Err(StoreError::damaged(&entry.uri, problem).into());
+    }
+    Ok(())
+}

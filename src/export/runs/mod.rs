@@ -1,0 +1,136 @@
+//! Whole runs as the lines that `runlake log` reads, with their files beside them.
+//!
+//! Lines logged into an empty store make the same rows in every table. Runs are read group by group and points in parts,
+//! so memory does not grow with their number.
+
+mod files;
+mod line;
+mod param;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::model::{Record, RunId};
+use crate::store::takeout::Part;
+use crate::store::{Store, StoreError};
+use line::Line;
+
+/// Name of the file of lines.
+pub const LINES: &str = "runs.jsonl";
+/// Name of the folder of files, one folder in it for each run.
+pub const FILES: &str = "artifacts";
+
+/// What was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunsWritten {
+    /// Runs.
+    pub runs: u64,
+    /// Lines.
+    pub lines: u64,
+    /// Points of metrics.
+    pub points: u64,
+    /// Files.
+    pub artifacts: u64,
+    /// Their size in bytes.
+    pub artifact_bytes: u64,
+}
+
+/// What can go wrong while runs are written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunsError {
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file could not be written.
+    #[error("cannot write '{}': {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl RunsError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> RunsError + '_ {
+        move |source| RunsError::Io { path: path.to_path_buf(), source }
+    }
+}
+
+/// Writes runs into a folder that exists: `runs.jsonl` and `artifacts/`. `whole` adds the experiments that none of the
+/// runs is in. `seen` hears what is written so far after each run.
+///
+/// # Errors
+/// [`StoreError::RunNotFound`] (deleted runs count as such), [`StoreError::Damaged`] for a file whose content is not what
+/// was logged, and whatever the disk says. The folder is then half full, and for the caller to remove.
+pub async fn write_runs(
+    store: &Store,
+    runs: &[RunId],
+    whole: bool,
+    folder: &Path,
+    mut seen: impl FnMut(&RunsWritten),
+) -> Result<RunsWritten, RunsError> {
+    let path = folder.join(LINES);
+    let file = File::create_new(&path).map_err(RunsError::io(&path))?;
+    let mut writer = Writer { store, folder, path: &path, out: BufWriter::new(file), written: RunsWritten::default() };
+    let taken = store.take_out(runs, whole, |part| {
+        let begins = matches!(part, Part::Record(Record::Start(_)));
+        writer.part(part)?;
+        if begins {
+            writer.written.runs += 1;
+            seen(&writer.written);
+        }
+        Ok::<_, RunsError>(())
+    });
+    taken.await?;
+    let Writer { out, written, .. } = writer;
+    let file = out.into_inner().map_err(|e| RunsError::io(&path)(e.into_error()))?;
+    file.sync_all().map_err(RunsError::io(&path))?;
+    Ok(written)
+}
+
+struct Writer<'a> {
+    store: &'a Store,
+    folder: &'a Path,
+    path: &'a Path,
+    out: BufWriter<File>,
+    written: RunsWritten,
+}
+
+impl Writer<'_> {
+    fn part(&mut self, part: Part<'_>) -> Result<(), RunsError> {
+        match part {
+            Part::Experiment(origin, edit) => self.line(line::experiment(&origin, &edit)),
+            Part::Rows(run, name, rows) => self.line(rows::line(run, name, &rows)),
+            Part::Record(Record::Artifact { run, artifact }) => {
+                let line = match files::is_elsewhere(&artifact) {
+                    true => line::artifact_elsewhere(&run, &artifact),
+                    false => {
+                        let source = files::copy(self.store, self.folder, &run, &artifact)?;
+                        self.written.artifacts += 1;
+                        self.written.artifact_bytes += artifact.size as u64;
+                        line::artifact(&run, &artifact, &source)
+                    }
+                };
+                self.line(line)
+            }
+            Part::Record(record) => {
+                if let Record::Metrics(points) = &record {
+                    self.written.points += points.values.len() as u64;
+                }
+                line::of_record(&record).into_iter().try_for_each(|line| self.line(line))
+            }
+        }
+    }
+
+    fn line(&mut self, line: Line) -> Result<(), RunsError> {
+        self.written.lines += 1;
+        self.out.write_all(line.end().as_bytes()).map_err(RunsError::io(self.path))
+    }
+}
