@@ -25,6 +25,12 @@ use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema, parquet_to_arro
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{FileMetaData, KeyValue, PageIndexPolicy, ParquetMetaData, ParquetMetaDataBuilder};
 
+/// Files of fewer rows have one page in each column, so the index of pages is not read: of tens of thousands of columns it
+/// takes as long as the rest of the footer.
+const ROWS_OF_A_PAGE: usize = 4096;
+/// In a file of more columns, naming other types takes longer than reading texts as they are.
+const MANY_COLUMNS: usize = 4096;
+
 /// Makes readers of the files in a store.
 #[derive(Debug)]
 pub struct Readers {
@@ -54,9 +60,14 @@ impl ParquetFileReaderFactory for Readers {
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
         let (objects, meta) = (Arc::clone(&self.objects), file.object_meta.clone());
+        let rows = file.statistics.as_ref().and_then(|statistics| statistics.num_rows.get_value().copied());
+        let page_index = match rows {
+            Some(rows) if rows < ROWS_OF_A_PAGE => PageIndexPolicy::Skip,
+            _ => PageIndexPolicy::Optional,
+        };
         let pages = DefaultParquetFileReaderFactory::new(Arc::clone(&objects));
         let pages = pages.create_reader(partition, file, size_hint, metrics)?;
-        Ok(Box::new(Reader { pages, objects, meta, footers: Arc::clone(&self.footers) }))
+        Ok(Box::new(Reader { pages, objects, meta, page_index, footers: Arc::clone(&self.footers) }))
     }
 }
 
@@ -64,6 +75,7 @@ struct Reader {
     pages: Box<dyn AsyncFileReader + Send>,
     objects: Arc<dyn ObjectStore>,
     meta: ObjectMeta,
+    page_index: PageIndexPolicy,
     footers: Arc<FileMetadataCache>,
 }
 
@@ -87,7 +99,7 @@ impl AsyncFileReader for Reader {
                 return Ok(Arc::clone(found.parquet_metadata()));
             }
             let read = DFParquetMetadata::new(self.objects.as_ref(), &self.meta);
-            let read = read.with_page_index_policy(Some(PageIndexPolicy::Optional));
+            let read = read.with_page_index_policy(Some(self.page_index));
             let read = read.fetch_metadata().await.map_err(|e| ParquetError::External(Box::new(e)))?;
             let footer = Arc::new(with_text_views(Arc::unwrap_or_clone(read))?);
             let entry = CachedParquetMetaData::new(Arc::clone(&footer));
@@ -114,6 +126,9 @@ pub fn text_views(data_type: &DataType) -> DataType {
 /// A footer that has the texts in structs read as views.
 fn with_text_views(footer: ParquetMetaData) -> ParquetResult<ParquetMetaData> {
     let file = footer.file_metadata();
+    if file.schema_descr().num_columns() > MANY_COLUMNS {
+        return Ok(footer);
+    }
     let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
     if !schema.fields().iter().any(|field| matches!(field.data_type(), DataType::Struct(_))) {
         return Ok(footer);
