@@ -67,7 +67,7 @@ pub async fn states(snapshot: &Snapshot, runs: &BTreeSet<RunId>) -> Result<HashM
     let schema = with_hidden(&version.columns);
     let mut ended: BTreeMap<RunId, EndedRun> = BTreeMap::new();
     // A row does not say its month, its file does.
-    let months: BTreeSet<_> = version.files.iter().filter(|f| may_hold_any(f, runs)).map(|f| f.month).collect();
+    let months: BTreeSet<_> = version.files.iter().filter(|f| f.may_hold_any(runs)).map(|f| f.month).collect();
     let mut batches = Vec::new();
     for month in months {
         let files = version.files.iter().filter(|f| f.month == month);
@@ -331,7 +331,7 @@ fn scan_of<'a>(
     runs: &BTreeSet<RunId>,
     experiments: Option<&BTreeSet<String>>,
 ) -> Option<(FilesTable, Expr)> {
-    let files: Vec<_> = files.into_iter().filter(|f| may_hold_any(f, runs)).collect();
+    let files: Vec<_> = files.into_iter().filter(|f| f.may_hold_any(runs)).collect();
     if files.is_empty() {
         return None;
     }
@@ -383,15 +383,6 @@ async fn stream(
         each(batch)?;
     }
     Ok(())
-}
-
-/// Whether any of these runs may have rows in a file.
-pub fn may_hold_any(file: &DataFile, runs: &BTreeSet<RunId>) -> bool {
-    let Some((min, max)) = file.ranges.get("run_id") else { return true };
-    match (RunId::parse(min), RunId::parse(max)) {
-        (Ok(min), Ok(max)) => runs.range(min..=max).next().is_some(),
-        _ => true,
-    }
 }
 
 /// Counts of the keys in the sealed files of `runs`.

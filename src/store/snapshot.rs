@@ -252,7 +252,7 @@ impl Places for Snapshot {
         }
         let wanted: BTreeSet<RunId> = runs.iter().filter(|run| !places.contains_key(*run)).cloned().collect();
         let Some(table) = self.table(&Table::Runs).await?.filter(|_| !wanted.is_empty()) else { return Ok(places) };
-        for file in table.files.iter().filter(|file| sealed::may_hold_any(file, &wanted)) {
+        for file in table.files.iter().filter(|file| file.may_hold_any(&wanted)) {
             for rows in self.tables.find_runs(&table, file, &wanted, &["run_id", "experiment_id"]).await? {
                 let [run, experiment] = ["run_id", "experiment_id"].map(|name| rows.column_by_name(name));
                 let (Some(run), Some(experiment)) = (run, experiment) else { continue };

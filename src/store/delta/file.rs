@@ -1,6 +1,7 @@
 //! Data files: how they are written, and what the log says of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::encode::{Columns, encode};
 use super::sample::{self, Plain};
 use super::sort::sort;
-use crate::model::Month;
+use crate::model::{Month, RunId};
 use crate::schema::wide::KeyCounts;
 use crate::schema::{HIDDEN_STATE, Table};
 use crate::store::error::{Result, StoreError};
@@ -80,6 +81,19 @@ pub struct DataFile {
 }
 
 impl DataFile {
+    /// The least and the greatest id of a run in it, where they are known.
+    pub fn run_range(&self) -> Option<RangeInclusive<RunId>> {
+        let (min, max) = self.ranges.get("run_id")?;
+        let (min, max) = (RunId::parse(min).ok()?, RunId::parse(max).ok()?);
+        // The wrong way round they say nothing.
+        (min <= max).then_some(min..=max)
+    }
+
+    /// Whether any of these runs may have rows in it.
+    pub fn may_hold_any(&self, runs: &BTreeSet<RunId>) -> bool {
+        self.run_range().is_none_or(|range| runs.range(range).next().is_some())
+    }
+
     pub(super) fn from_add(add: Add) -> Self {
         let tags = add.tags.clone().unwrap_or_default();
         let tag = |name: &str| tags.get(name).cloned().flatten();

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -72,19 +73,9 @@ pub struct FilesTable {
 #[derive(Debug)]
 struct File {
     month: Option<Month>,
-    /// The least and the greatest id of a run in it.
-    runs: Option<(RunId, RunId)>,
+    /// The least and the greatest id of a run in it, where they are known.
+    runs: Option<RangeInclusive<RunId>>,
     part: PartitionedFile,
-}
-
-impl File {
-    /// Whether it may hold a row of these runs, `None` being any.
-    fn may_hold(&self, runs: Option<&BTreeSet<RunId>>) -> bool {
-        match (runs, &self.runs) {
-            (Some(runs), Some((min, max))) => runs.range::<RunId, _>(min..=max).next().is_some(),
-            _ => true,
-        }
-    }
 }
 
 /// Rows of a table from which on it pays to look up where a run lies; tests look it up always.
@@ -106,11 +97,7 @@ impl FilesTable {
                 rows += file.rows as usize;
                 let part = PartitionedFile::new(version.full_path(file), file.size)
                     .with_statistics(Arc::new(statistics(file, &schema)));
-                let runs = file.ranges.get("run_id").and_then(|(min, max)| {
-                    let (min, max) = (RunId::parse(min).ok()?, RunId::parse(max).ok()?);
-                    (min <= max).then_some((min, max))
-                });
-                File { month: file.month, runs, part }
+                File { month: file.month, runs: file.run_range(), part }
             })
             .collect();
         let of_runs = version.table == Table::Runs;
@@ -215,7 +202,10 @@ impl TableProvider for FilesTable {
             let fits = |place: &Option<Month>| place.is_none() || month.is_none() || place == month;
             places.as_ref().is_none_or(|places| places.iter().any(|(_, place)| fits(place)))
         };
-        let files = self.files.iter().filter(|file| may_hold(&file.month) && file.may_hold(runs.as_ref()));
+        let reaches = |range: &RangeInclusive<RunId>| {
+            runs.as_ref().is_none_or(|runs| runs.range::<RunId, _>(range.clone()).next().is_some())
+        };
+        let files = self.files.iter().filter(|f| may_hold(&f.month) && f.runs.as_ref().is_none_or(reaches));
         let files: Vec<PartitionedFile> = files.map(|file| file.part.clone()).collect();
         if files.is_empty() {
             return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema, projection)?)));

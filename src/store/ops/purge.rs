@@ -15,7 +15,7 @@ use crate::store::delta::{Change, FilesTable, write_file};
 use crate::store::error::{Result, StoreError};
 use crate::store::layout;
 use crate::store::live::Live;
-use crate::store::sealed::{self, may_hold_any};
+use crate::store::sealed;
 use crate::store::snapshot::Snapshot;
 
 /// Purges what is deleted; gives the number of runs.
@@ -98,7 +98,7 @@ async fn remove_rows(snapshot: &Snapshot, table: &Table, batch: &Batch, gone: &B
         .commit(table, batch.n, batch.time, async |base| {
             let mut change = Change { data_change: true, ..Change::default() };
             let Some(base) = base else { return Ok(change) };
-            for file in base.files.iter().filter(|f| may_hold_any(f, gone)) {
+            for file in base.files.iter().filter(|f| f.may_hold_any(gone)) {
                 let old = read_file(tables, base, file)?;
                 let kept = without(&old, |id| gone.contains(id)).map_err(StoreError::arrow(table))?;
                 if kept.num_rows() == old.num_rows() {

@@ -16,7 +16,6 @@ use crate::store::delta::{Change, DataFile, TableVersion, Tables, write_file, wr
 use crate::store::error::{Result, StoreError};
 use crate::store::merge::Merged;
 use crate::store::points::SortedPoints;
-use crate::store::sealed::may_hold_any;
 use crate::store::snapshot::Snapshot;
 use crate::store::{frame, sealed};
 
@@ -155,7 +154,7 @@ pub async fn replace_runs(
                 let moved = if file.ours { &ended } else { &sealed };
                 if file.open {
                     change.remove.push(file.path.clone());
-                } else if may_hold_any(file, moved) {
+                } else if file.may_hold_any(moved) {
                     // Ranges of ids overlap, so most files that may hold one of the runs do not.
                     let ids = read_columns(tables, base, file, Some(&["run_id"]))?;
                     if !holds_any(&ids, moved) {
