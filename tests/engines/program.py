@@ -1,9 +1,11 @@
 """Runs the runlake binary and reads its answers as Arrow tables."""
 
+import collections
 import pathlib
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,6 +30,21 @@ class Store:
             out = pathlib.Path(folder) / "answer.parquet"
             self.run("sql", "-c", sql, "--format", "parquet", "--out", out)
             return pq.ParquetFile(out).read()
+
+
+    def grouped(self, sql: str, cell: Callable[[object], object]) -> dict[object, list[tuple]]:
+        """Rows by their first column."""
+        found = collections.defaultdict(list)
+        table = self.sql(sql)
+        for row in zip(*(table[name].to_pylist() for name in table.column_names)):
+            found[row[0]].append(tuple(cell(v) for v in row[1:]))
+        return found
+
+    def bring(self, tool: str, place: object) -> None:
+        """Makes the store and imports into it; nothing may be missing then, live and sealed."""
+        self.run("init", self.folder)
+        for command in [["import", tool, place], ["import", "--audit", place], ["seal"], ["import", "--audit", place]]:
+            self.run(*command)
 
 
 def cell(value: object) -> object:

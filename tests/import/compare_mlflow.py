@@ -99,12 +99,7 @@ class Comparison:
         self.tables: dict[str, dict] = {}
 
     def rows(self, sql: str) -> dict[str, list[tuple]]:
-        """Rows by their first column."""
-        found = collections.defaultdict(list)
-        table = self.store.sql(sql)
-        for row in zip(*(table[name].to_pylist() for name in table.column_names)):
-            found[row[0]].append(tuple(cell(v) for v in row[1:]))
-        return found
+        return self.store.grouped(sql, cell)
 
     def equal(self, what: str, run: str, theirs: object, ours: object) -> None:
         if isinstance(theirs, list):

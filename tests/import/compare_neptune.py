@@ -122,12 +122,7 @@ class Comparison:
         self.name, self.export, self.store, self.compared = name, export, store, collections.Counter()
 
     def rows(self, sql: str) -> dict[str, list[tuple]]:
-        """Rows by their first column."""
-        found = collections.defaultdict(list)
-        table = self.store.sql(sql)
-        for row in zip(*(table[name].to_pylist() for name in table.column_names)):
-            found[row[0]].append(tuple(row[1:]))
-        return found
+        return self.store.grouped(sql, lambda value: value)
 
     def equal(self, what: str, place: object, theirs: object, ours: object) -> None:
         if isinstance(theirs, list):
@@ -252,9 +247,7 @@ class Comparison:
 def compare(binary: str, name: str, export: pathlib.Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(binary, pathlib.Path(folder) / "store")
-        store.run("init", store.folder)
-        for command in [["import", "neptune", export], ["import", "--audit", export], ["seal"], ["import", "--audit", export]]:
-            store.run(*command)
+        store.bring("neptune", export)
         Comparison(name, export, store).all()
 
 

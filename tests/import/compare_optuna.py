@@ -10,7 +10,6 @@ import json
 import math
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -103,12 +102,7 @@ class Comparison:
         self.name, self.store, self.compared = name, store, collections.Counter()
 
     def rows(self, sql: str) -> dict[str, list[tuple]]:
-        """Rows by their first column."""
-        found = collections.defaultdict(list)
-        table = self.store.sql(sql)
-        for row in zip(*(table[name].to_pylist() for name in table.column_names)):
-            found[row[0]].append(tuple(cell(v) for v in row[1:]))
-        return found
+        return self.store.grouped(sql, cell)
 
     def equal(self, what: str, place: str, theirs: object, ours: object) -> None:
         if isinstance(theirs, list):
@@ -198,9 +192,7 @@ def kind(value: object) -> str:
 def compare(binary: str, name: str, url: str, place: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(binary, pathlib.Path(folder) / "store")
-        subprocess.run([binary, "init", str(store.folder)], check=True, stdout=subprocess.DEVNULL)
-        for command in [["import", "optuna", place], ["import", "--audit", place], ["seal"], ["import", "--audit", place]]:
-            store.run(*command)
+        store.bring("optuna", place)
         Comparison(name, store).all(url)
 
 

@@ -9,7 +9,6 @@ import datetime
 import json
 import math
 import pathlib
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -144,12 +143,7 @@ class Comparison:
         self.said, self.compared = said, collections.Counter()
 
     def rows(self, sql: str) -> dict[str, list[tuple]]:
-        """Rows by their first column."""
-        found = collections.defaultdict(list)
-        table = self.store.sql(sql)
-        for row in zip(*(table[name].to_pylist() for name in table.column_names)):
-            found[row[0]].append(tuple(row[1:]))
-        return found
+        return self.store.grouped(sql, lambda value: value)
 
     def equal(self, what: str, place: object, theirs: object, ours: object) -> None:
         self.compared[what] += len(theirs) if isinstance(theirs, (list, dict)) else 1
@@ -269,9 +263,7 @@ class Comparison:
 def compare(binary: str, name: str, root: pathlib.Path, said: dict[str, dict] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(binary, pathlib.Path(folder) / "store")
-        subprocess.run([binary, "init", str(store.folder)], check=True, stdout=subprocess.DEVNULL)
-        for command in [["import", "rubicon", root], ["import", "--audit", root], ["seal"], ["import", "--audit", root]]:
-            store.run(*command)
+        store.bring("rubicon", root)
         Comparison(name, root, store, said).all()
 
 

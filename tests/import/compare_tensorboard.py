@@ -11,7 +11,6 @@ import json
 import math
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 
@@ -101,12 +100,7 @@ class Comparison:
         self.name, self.store, self.compared = name, store, collections.Counter()
 
     def rows(self, sql: str) -> dict[str, list[tuple]]:
-        """Rows by their first column."""
-        found = collections.defaultdict(list)
-        table = self.store.sql(sql)
-        for row in zip(*(table[name].to_pylist() for name in table.column_names)):
-            found[row[0]].append(tuple(cell(v) for v in row[1:]))
-        return found
+        return self.store.grouped(sql, cell)
 
     def equal(self, what: str, place: str, theirs: list, ours: list) -> None:
         theirs, ours = sorted(theirs, key=repr), sorted(ours, key=repr)
@@ -153,9 +147,7 @@ class Comparison:
 
 def imported(binary: str, folder: str, root: pathlib.Path) -> Store:
     store = Store(binary, pathlib.Path(folder) / "store")
-    subprocess.run([binary, "init", str(store.folder)], check=True, stdout=subprocess.DEVNULL)
-    for command in [["import", "tensorboard", root], ["import", "--audit", root], ["seal"], ["import", "--audit", root]]:
-        store.run(*command)
+    store.bring("tensorboard", root)
     return store
 
 
