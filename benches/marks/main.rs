@@ -10,6 +10,7 @@ mod common;
 mod child;
 mod curves;
 mod growth;
+mod import;
 mod log;
 mod oneshot;
 mod peer;
@@ -83,7 +84,7 @@ fn line(mark: &Mark) -> String {
 type Question = (&'static str, bool, fn(&mut Bench));
 
 /// By name: whether it takes minutes, and what asks it.
-const QUESTIONS: [Question; 10] = [
+const QUESTIONS: [Question; 11] = [
     ("log", false, log::latency),
     ("seal", false, points::rate),
     ("oneshot", false, oneshot::start),
@@ -91,6 +92,7 @@ const QUESTIONS: [Question; 10] = [
     ("ranking", false, ranking::hundred_thousand),
     ("wide", false, wide::params),
     ("curves", false, curves::real),
+    ("import", true, import::mlflow),
     ("mlflow", true, ranking::mlflow),
     ("growth", true, growth::million),
     ("points", true, points::hundred_million),

@@ -39,7 +39,8 @@ pub fn start(bench: &mut Bench) {
     bench.mark("the same / the `duckdb` command, flat file", found.shown(), "<= 2", found.ratio <= 2.0);
 }
 
-fn run(command: &mut Command) -> Duration {
+/// How long a process takes that must succeed.
+pub fn run(command: &mut Command) -> Duration {
     time(|| {
         let output = command.output().expect("it can be started");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

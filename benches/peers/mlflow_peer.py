@@ -3,12 +3,17 @@
 import json
 import logging
 import os
+import pathlib
 import random
+import shutil
 import sqlite3
+import subprocess
 import sys
 import time
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+# A folder of runs is what people still have.
+os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
 logging.disable(logging.WARNING)
 
 import mlflow  # noqa: E402
@@ -72,6 +77,55 @@ def rank(path: str) -> float:
     return seconds
 
 
+def tree(path: str, runs: int, steps: int) -> None:
+    """A folder of runs: the first is written by the client, the others are its copies with values of their own."""
+    root = pathlib.Path(path)
+    tracking = MlflowClient(tracking_uri=root.as_uri())
+    experiment = tracking.create_experiment("sweep")
+    first = tracking.create_run(experiment, run_name="run").info.run_id
+    for key in ("lr", "model", "seed", "depth", "optimizer"):
+        tracking.log_param(first, key, "0.1")
+    for key in ("auc", "loss", "val_loss"):
+        tracking.log_metric(first, key, 0.5, step=0)
+    tracking.set_tag(first, "team", "ranking")
+    tracking.set_terminated(first)
+    origin = root / experiment / first
+    random.seed(11)
+    for n in range(1, runs):
+        run = f"{n:032x}"
+        copy = root / experiment / run
+        shutil.copytree(origin, copy)
+        meta = copy / "meta.yaml"
+        meta.write_text(meta.read_text().replace(first, run))
+        (copy / "params" / "lr").write_text(str(random.random()))
+        for file in (copy / "metrics").iterdir():
+            file.write_text("".join(f"{1_700_000_000_000 + step} {random.random()} {step}\n" for step in range(steps)))
+
+
+def migrate(source: str, target: str) -> float:
+    """The whole command, as a user starts it."""
+    command = [pathlib.Path(sys.executable).with_name("mlflow"), "migrate-filestore", "--no-progress"]
+    begun = time.perf_counter()
+    subprocess.run([*command, "--source", source, "--target", f"sqlite:///{target}"], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - begun
+
+
+def read(path: str) -> float:
+    """Everything of every run: params, tags and the whole history of each metric."""
+    tracking = client(path)
+    begun = time.perf_counter()
+    experiments = [e.experiment_id for e in tracking.search_experiments()]
+    token = None
+    while True:
+        page = tracking.search_runs(experiments, max_results=1000, page_token=token)
+        for run in page:
+            for key in run.data.metrics:
+                tracking.get_metric_history(run.info.run_id, key)
+        token = page.token
+        if not token:
+            return time.perf_counter() - begun
+
+
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     # What the library prints must not stand among the answers.
@@ -83,6 +137,12 @@ def main() -> None:
             seconds = log(request["log"], request["runs"], request["steps"])
         elif "fill" in request:
             fill(request["fill"], request["runs"])
+        elif "tree" in request:
+            tree(request["tree"], request["runs"], request["steps"])
+        elif "migrate" in request:
+            seconds = migrate(request["migrate"], request["to"])
+        elif "read" in request:
+            seconds = read(request["read"])
         else:
             seconds = rank(request["rank"])
         print(json.dumps({"seconds": seconds}), file=answers, flush=True)
