@@ -33,6 +33,7 @@ pub mod import;
 mod model;
 mod query;
 mod schema;
+mod stats;
 mod store;
 
 pub use error::{Error, ErrorKind, Result};
@@ -41,7 +42,7 @@ pub use model::{
     InvalidStatus, InvalidTime, Link, MetricGoal, Micros, Month, ParamValue, RunId, RunStart, SeriesKind, SeriesPoint,
     Status, Step,
 };
-pub use query::{ColumnInfo, DIALECT, Query, QueryError, Session, SessionOptions, TableSummary, within};
+pub use query::{ColumnInfo, DIALECT, FunctionError, Query, QueryError, Session, SessionOptions, TableSummary, within};
 pub use store::ops::{CompactReport, GcOptions, GcReport, SMALL_FILES, SealReport};
 pub use store::{
     ArtifactReader, CopyReport, Durability, Finding, LiveInfo, Metrics, Result as StoreResult, Run, RunOptions, Store,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use futures::StreamExt;
 use runlake::export::{ExportError, Sink, Written};
@@ -151,12 +151,8 @@ impl Answer {
 }
 
 async fn run(session: Arc<Session>, sql: String, params: Params, sender: mpsc::Sender<Event>) -> Result<(), Error> {
-    let query = session.query(&sql).await?;
-    let mut frame = query.frame;
-    if !params.is_empty() {
-        frame = frame.with_param_values(ParamValues::from(params)).map_err(QueryError::from)?;
-    }
-    let mut rows = frame.execute_stream().await.map_err(QueryError::from)?;
+    let query = session.query_with(&sql, &params).await?;
+    let mut rows = query.frame.execute_stream().await.map_err(QueryError::from)?;
     let planned = Event::Planned { schema: rows.schema(), notes: query.notes };
     if sender.send(planned).await.is_err() {
         return Ok(());

@@ -1,12 +1,13 @@
 //! How to mend an error, in the words of the command line.
 
 use runlake::import::foreign::ImportError;
-use runlake::{Error, QueryError, StoreError};
+use runlake::{Error, FunctionError, QueryError, StoreError};
 
 /// Hints for an error, a line each.
 pub fn of(e: &Error) -> Vec<String> {
     match e {
         Error::Store(e) | Error::Query(QueryError::Store(e)) => of_store(e),
+        Error::Query(QueryError::Function(e)) => of_function(e),
         Error::Query(e) => of_query(e),
         Error::Import(ImportError::NotRecognised { .. }) => {
             vec![
@@ -49,6 +50,35 @@ fn of_store(e: &StoreError) -> Vec<String> {
         StoreError::Busy { .. } => "try again".to_string(),
         StoreError::BeforeHistory { earliest: None, .. } => {
             "without --as-of what is not sealed is read too; `runlake seal` makes a state to come back to".to_string()
+        }
+        _ => return Vec::new(),
+    };
+    vec![hint]
+}
+
+fn of_function(e: &FunctionError) -> Vec<String> {
+    let closest = |near: &[String]| match near {
+        [] => None,
+        near => Some(format!("closest: {}", near.iter().map(|n| format!("'{n}'")).collect::<Vec<_>>().join(", "))),
+    };
+    let hint = match e {
+        FunctionError::NotConstant { .. } => {
+            "arguments are constants: 'text', 5, true; `--param e=churn` gives $e a value".to_string()
+        }
+        FunctionError::Unquoted { text, .. } => format!("text stands in single quotes: '{text}'"),
+        FunctionError::NoExperiment { near, .. } => closest(near)
+            .unwrap_or_else(|| "`runlake sql -c 'SELECT experiment FROM experiments'` lists them".to_string()),
+        FunctionError::ScopeColumns { .. } => {
+            "for example \"SELECT run_id FROM runs WHERE params.lr < 0.1\"".to_string()
+        }
+        FunctionError::UnknownMetric { near, .. } => closest(near).unwrap_or_else(|| {
+            "`runlake sql -c 'SELECT DISTINCT key FROM metric_stats'` lists all metrics".to_string()
+        }),
+        FunctionError::NoGoal { metric, experiment } => {
+            format!("`runlake goal {metric} max -e {experiment}` says that greater is better, min that smaller is")
+        }
+        FunctionError::GoalsDiffer { .. } => {
+            "ask for one experiment, or give both the same goal with `runlake goal`".to_string()
         }
         _ => return Vec::new(),
     };

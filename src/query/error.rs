@@ -3,6 +3,7 @@
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
+use super::functions::FunctionError;
 use super::keys::near;
 use crate::error::ErrorKind;
 use crate::store::StoreError;
@@ -94,6 +95,9 @@ pub enum QueryError {
     /// The engine refused or failed.
     #[error("{}", engine_message(.0))]
     Engine(Box<DataFusionError>),
+    /// A table function could not answer.
+    #[error(transparent)]
+    Function(#[from] FunctionError),
     /// The store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -131,6 +135,7 @@ impl QueryError {
                 DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => ErrorKind::Io,
                 _ => ErrorKind::InvalidInput,
             },
+            QueryError::Function(e) => e.kind(),
             QueryError::Store(e) => crate::error::store_kind(e),
             _ => ErrorKind::InvalidInput,
         }

@@ -7,6 +7,7 @@ mod describe;
 mod error;
 mod experiment;
 mod experiments;
+mod functions;
 mod guard;
 mod joins;
 mod keys;
@@ -20,6 +21,7 @@ mod structs;
 
 pub use describe::{ColumnInfo, TableSummary};
 pub use error::QueryError;
+pub use functions::FunctionError;
 pub use guard::DIALECT;
 pub(crate) use guard::check_sql;
 pub use session::{Query, Session, SessionOptions, within};

@@ -9,6 +9,7 @@ use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider,
     TableProvider,
 };
+use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -24,7 +25,7 @@ use super::experiment::PruneByExperiment;
 use super::keys::NamedKeys;
 use super::stop::{Stop, StopJoins};
 use super::structs::LeafOfWhole;
-use super::{experiments, guard, joins, names, rewrite, runs, scan};
+use super::{experiments, functions, guard, joins, names, rewrite, runs, scan};
 use crate::error::Result;
 use crate::model::{Micros, RunId};
 use crate::schema::{MetricDefRow, Row, Table};
@@ -169,15 +170,41 @@ impl Session {
 
     /// Plans a statement, with notes for the reader of its rows.
     pub async fn query(&self, sql: &str) -> Result<Query> {
+        self.query_with(sql, &[]).await
+    }
+
+    /// Plans a statement with values for its `$name`s.
+    pub async fn query_with(&self, sql: &str, params: &[(String, ScalarValue)]) -> Result<Query> {
+        let mut query = self.plan(sql, params, &[]).await?;
+        if !params.is_empty() {
+            let bound = query.frame.with_param_values(ParamValues::from(params.to_vec()));
+            query.frame = bound.map_err(QueryError::from)?;
+        }
+        Ok(query)
+    }
+
+    /// Plans a statement that may read tables of ours beside those of the store. The values are for the arguments of
+    /// functions; elsewhere the `$name`s stay.
+    pub(super) async fn plan(
+        &self,
+        sql: &str,
+        params: &[(String, ScalarValue)],
+        tables: &[(String, Arc<dyn TableProvider>)],
+    ) -> Result<Query, QueryError> {
         let mut statement = guard::parse(sql)?;
         if self.read_only {
             guard::check_reads_only(&statement)?;
         }
         if let Some(table) = described(&statement) {
-            return self.show(describe::batch(&self.columns(&table).await?));
+            let columns = describe::columns(&self.snapshot, self.overlay().await?, &table).await?;
+            return self.show(describe::batch(&columns));
         }
         if matches!(&statement, Statement::Statement(sql) if matches!(sql.as_ref(), Sql::ShowTables { .. })) {
             return self.show(describe::tables_batch(self.tables()));
+        }
+        let mut tables = tables.to_vec();
+        for call in functions::take(&mut statement, params)? {
+            tables.push((call.table.clone(), self.rows_of(call).await?));
         }
         names::as_written(&mut statement);
         joins::spread_using(&mut statement);
@@ -193,7 +220,7 @@ impl Session {
             snapshot.overlay_of_long_tables().await?
         };
         names::tell_apart(&mut statement);
-        let context = self.context(&statement, overlay, &named).await?;
+        let context = self.context(&statement, overlay, &named, &tables).await?;
         let plan = context.state().statement_to_plan(statement).await;
         let plan = plan.map_err(|e| self.explain(e))?;
         let frame = context.execute_logical_plan(plan).await.map_err(QueryError::from)?;
@@ -207,19 +234,34 @@ impl Session {
         self.stop.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
-    async fn overlay(&self) -> Result<&Overlay> {
-        Ok(self.snapshot.overlay().await?)
+    async fn overlay(&self) -> Result<&Overlay, StoreError> {
+        self.snapshot.overlay().await
+    }
+
+    /// The rows of a call, as a table.
+    async fn rows_of(&self, call: functions::Found) -> Result<Arc<dyn TableProvider>, QueryError> {
+        let args = functions::Args::new(call.function, call.args, call.named);
+        let rows = call.function.answer(functions::Call::new(self, args)).await?;
+        Ok(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?))
     }
 
     /// A context with just the tables that a statement names.
-    async fn context(&self, statement: &Statement, overlay: &Overlay, named: &NamedKeys) -> Result<SessionContext> {
+    async fn context(
+        &self,
+        statement: &Statement,
+        overlay: &Overlay,
+        named: &NamedKeys,
+        tables: &[(String, Arc<dyn TableProvider>)],
+    ) -> Result<SessionContext, QueryError> {
         let state = self.engine.state();
         let references = state.resolve_table_references(statement).map_err(QueryError::from)?;
         let wants_all = references.iter().any(|r| r.schema() == Some("information_schema"))
             || matches!(statement, Statement::Statement(sql) if matches!(sql.as_ref(), Sql::ShowColumns { .. }));
         let public = MemorySchemaProvider::new();
         let frames = MemorySchemaProvider::new();
-        for (name, table) in self.made.lock().unwrap_or_else(|e| e.into_inner()).iter() {
+        for (name, table) in
+            tables.iter().map(|(n, t)| (n, t)).chain(&*self.made.lock().unwrap_or_else(|e| e.into_inner()))
+        {
             public.register_table(name.clone(), Arc::clone(table)).map_err(QueryError::from)?;
         }
         let mut wanted: Vec<Table> = Vec::new();
@@ -270,7 +312,12 @@ impl Session {
         Ok(SessionContext::new_with_state(state))
     }
 
-    async fn provider(&self, table: &Table, overlay: &Overlay, named: &NamedKeys) -> Result<Arc<dyn TableProvider>> {
+    async fn provider(
+        &self,
+        table: &Table,
+        overlay: &Overlay,
+        named: &NamedKeys,
+    ) -> Result<Arc<dyn TableProvider>, QueryError> {
         let plan = match table {
             Table::Runs => runs::plan(&self.snapshot, overlay, named).await?,
             Table::Experiments => {
@@ -318,7 +365,7 @@ impl Session {
         }
     }
 
-    fn show(&self, batch: RecordBatch) -> Result<Query> {
+    fn show(&self, batch: RecordBatch) -> Result<Query, QueryError> {
         let frame = self.engine.read_batch(batch).map_err(QueryError::from)?;
         Ok(Query { frame, notes: Vec::new() })
     }
@@ -374,6 +421,7 @@ impl Session {
         let mut names: Vec<String> = state.scalar_functions().keys().cloned().collect();
         names.extend(state.aggregate_functions().keys().cloned());
         names.extend(state.window_functions().keys().cloned());
+        names.extend(functions::ALL.iter().map(|function| function.name.to_string()));
         names.sort();
         names.dedup();
         names

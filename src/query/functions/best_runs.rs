@@ -1,0 +1,48 @@
+//! `best_runs(scope, metric [, k])`.
+
+use std::collections::HashMap;
+
+use arrow::array::RecordBatch;
+
+use super::call::Call;
+use super::rows::{Columns, text};
+use super::scope::quoted;
+use super::scores::scores;
+use crate::query::error::QueryError;
+
+const DEFAULT: usize = 10;
+
+pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
+    let scope = call.scope("scope").await?;
+    let metric = call.args.text("metric")?;
+    let k = call.args.count("k")?.unwrap_or(DEFAULT);
+    call.args.end()?;
+    let mut scores = scores(&call, &scope, &metric).await?;
+    scores.rank();
+    scores.runs.retain(|run| run.value.is_some());
+    scores.runs.truncate(k);
+    let ids = scores.runs.iter().map(|run| quoted(&run.run_id)).collect::<Vec<_>>().join(", ");
+    // `IN ()` is no SQL.
+    let ids = if ids.is_empty() { "''".to_string() } else { ids };
+    let facts = format!("SELECT run_id, name, experiment, status, config_id FROM runs WHERE run_id IN ({ids})");
+    let facts = call.ask(&facts).await?;
+    let row: HashMap<String, usize> =
+        facts.texts("run_id")?.iter().enumerate().filter_map(|(i, id)| Some((id?.to_string(), i))).collect();
+    let fact = |name: &'static str| {
+        let column = facts.texts(name)?;
+        let of = |run: &String| text(&column, *row.get(run)?).map(str::to_string);
+        Ok::<Vec<Option<String>>, QueryError>(scores.runs.iter().map(|run| of(&run.run_id)).collect())
+    };
+    Columns::new()
+        .count("rank", 1..=scores.runs.len())
+        .text("run_id", scores.runs.iter().map(|run| Some(&run.run_id)))
+        .text("name", fact("name")?)
+        .text("experiment", fact("experiment")?)
+        .text("status", fact("status")?)
+        .text("config_id", fact("config_id")?)
+        .float("score", scores.runs.iter().map(|run| run.value))
+        .text("score_of", scores.runs.iter().map(|run| Some(run.of.as_str())))
+        .int("n_folds", scores.runs.iter().map(|run| (!run.folds.is_empty()).then_some(run.folds.len() as i64)))
+        .int("step", scores.runs.iter().map(|run| run.step))
+        .finish()
+}

@@ -1,0 +1,237 @@
+//! Scored runs, their configs and their blocks: what every comparison of runs starts from.
+//!
+//! Runs with one `config_id` in one block are repeats and count once, by the mean of their scores. A block is an
+//! experiment and the data that its runs were trained on, so that nothing is compared across them by accident.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::call::Call;
+use super::rows::{int, text};
+use super::scope::Scope;
+use super::scores::{Scores, scores};
+use crate::model::Goal;
+use crate::query::error::QueryError;
+use crate::stats::Summary;
+
+/// A finished run with a finite score.
+#[derive(Debug, Clone)]
+pub struct ScoredRun {
+    /// The run.
+    pub run_id: String,
+    /// What it shares with its repeats.
+    pub config_id: String,
+    /// Digest of the features that it used.
+    pub feature_set: Option<String>,
+    /// Number of features that it used.
+    pub n_features: Option<i64>,
+    /// Its block, an index into [`Scored::blocks`].
+    pub block: usize,
+    /// Its score.
+    pub score: f64,
+    /// What tells it from the repeats of its config: seed and fold, where it has them.
+    pub repeat: String,
+    /// Values by fold.
+    pub folds: BTreeMap<String, f64>,
+}
+
+/// What runs must share to be compared.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Block {
+    /// Id of the experiment.
+    pub experiment_id: String,
+    /// Name of the experiment.
+    pub experiment: String,
+    /// Training data sets, joined by ` + `; `None` where none was logged.
+    pub dataset: Option<String>,
+    /// Their versions, likewise.
+    pub data_version: Option<String>,
+    /// Their digests, likewise.
+    pub digest: Option<String>,
+}
+
+/// The runs of a scope that can be compared in a metric.
+#[derive(Debug)]
+pub struct Scored {
+    /// Which way the scores get better.
+    pub goal: Goal,
+    /// By block, config and run id.
+    pub runs: Vec<ScoredRun>,
+    /// The blocks, in their order.
+    pub blocks: Vec<Block>,
+    /// Runs of the scope by config that failed, were killed or crashed, or whose score is no number.
+    pub failed: HashMap<String, usize>,
+}
+
+/// The runs of one config in one block.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The block, an index into [`Scored::blocks`].
+    pub block: usize,
+    /// The config.
+    pub config_id: String,
+    /// Digest of the features used.
+    pub feature_set: Option<String>,
+    /// Number of features used.
+    pub n_features: Option<i64>,
+    /// Its runs, indices into [`Scored::runs`].
+    pub runs: Vec<usize>,
+    /// Mean and spread over its runs.
+    pub summary: Summary,
+    /// Single measurements by what they were measured on: seed and fold. Two configs are paired by these.
+    pub replicates: BTreeMap<String, f64>,
+}
+
+impl Config {
+    /// The mean score.
+    pub fn score(&self) -> f64 {
+        self.summary.mean
+    }
+}
+
+impl Scored {
+    /// The configs, by block and id.
+    pub fn configs(&self) -> Vec<Config> {
+        let mut configs: Vec<Config> = Vec::new();
+        // The runs are in that order.
+        for group in self.runs.chunk_by(|a, b| a.block == b.block && a.config_id == b.config_id) {
+            let first = &group[0];
+            let begin = configs.last().map_or(0, |config| config.runs.last().map_or(0, |run| run + 1));
+            let scores: Vec<f64> = group.iter().map(|run| run.score).collect();
+            configs.push(Config {
+                block: first.block,
+                config_id: first.config_id.clone(),
+                feature_set: first.feature_set.clone(),
+                n_features: first.n_features,
+                runs: (begin..begin + group.len()).collect(),
+                summary: Summary::of(&scores).expect("a group has a run"),
+                replicates: replicates(group),
+            });
+        }
+        configs
+    }
+}
+
+/// Folds of each run where it has folds, else its score; the mean where one seed and fold was measured twice.
+fn replicates(runs: &[ScoredRun]) -> BTreeMap<String, f64> {
+    let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for run in runs {
+        if run.folds.is_empty() {
+            values.entry(run.repeat.clone()).or_default().push(run.score);
+        }
+        for (fold, value) in &run.folds {
+            values.entry(format!("{} in fold {fold}", run.repeat)).or_default().push(*value);
+        }
+    }
+    values.into_iter().map(|(key, values)| (key, values.iter().sum::<f64>() / values.len() as f64)).collect()
+}
+
+/// The runs of a scope with what comparisons need. Statuses other than FINISHED are counted as failed, save for runs that
+/// have not ended, which are left out.
+pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scored, QueryError> {
+    let Scores { goal, runs: scores } = scores(call, scope, metric).await?;
+    let condition = scope.condition();
+    let sql = format!(
+        "SELECT run_id, experiment_id, experiment, status, config_id, feature_set, n_features, seed, fold
+         FROM runs WHERE {condition}"
+    );
+    let rows = call.ask_in(scope, &sql).await?;
+    let mut row_of: HashMap<&str, usize> = HashMap::with_capacity(rows.len());
+    let ids = rows.texts("run_id")?;
+    row_of.extend((0..rows.len()).map(|row| (ids.value(row), row)));
+    let statuses = rows.texts("status")?;
+    let (experiment_ids, experiments) = (rows.texts("experiment_id")?, rows.texts("experiment")?);
+    let (configs, sets, sizes) = (rows.texts("config_id")?, rows.texts("feature_set")?, rows.ints("n_features")?);
+    let (seeds, folds) = (rows.ints("seed")?, rows.ints("fold")?);
+    let mut failed: HashMap<String, usize> = HashMap::new();
+    for row in 0..rows.len() {
+        if matches!(statuses.value(row), "FAILED" | "KILLED" | "CRASHED") {
+            *failed.entry(configs.value(row).to_string()).or_default() += 1;
+        }
+    }
+    let data = training_data(call, scope).await?;
+    let nothing = Data::default();
+    let mut blocks: BTreeMap<Block, Vec<ScoredRun>> = BTreeMap::new();
+    for score in scores {
+        let Some(&row) = row_of.get(score.run_id.as_str()) else { continue };
+        if statuses.value(row) != "FINISHED" {
+            continue;
+        }
+        let Some(value) = score.value.filter(|value| value.is_finite()) else {
+            *failed.entry(configs.value(row).to_string()).or_default() += 1;
+            continue;
+        };
+        let data = data.get(&score.run_id).unwrap_or(&nothing);
+        let block = Block {
+            experiment_id: experiment_ids.value(row).to_string(),
+            experiment: experiments.value(row).to_string(),
+            dataset: data.dataset.clone(),
+            data_version: data.version.clone(),
+            digest: data.digest.clone(),
+        };
+        blocks.entry(block).or_default().push(ScoredRun {
+            run_id: score.run_id,
+            config_id: configs.value(row).to_string(),
+            feature_set: text(&sets, row).map(str::to_string),
+            n_features: int(&sizes, row),
+            block: 0,
+            score: value,
+            repeat: repeat(int(&seeds, row), int(&folds, row)),
+            folds: score.folds,
+        });
+    }
+    let mut runs = Vec::new();
+    let mut order = Vec::new();
+    for (i, (block, mut of_block)) in blocks.into_iter().enumerate() {
+        of_block.iter_mut().for_each(|run| run.block = i);
+        of_block.sort_by(|a, b| a.config_id.cmp(&b.config_id).then_with(|| a.run_id.cmp(&b.run_id)));
+        runs.append(&mut of_block);
+        order.push(block);
+    }
+    Ok(Scored { goal, runs, blocks: order, failed })
+}
+
+fn repeat(seed: Option<i64>, fold: Option<i64>) -> String {
+    match (seed, fold) {
+        (None, None) => String::new(),
+        (Some(seed), None) => format!("seed {seed}"),
+        (None, Some(fold)) => format!("fold {fold}"),
+        (Some(seed), Some(fold)) => format!("seed {seed}, fold {fold}"),
+    }
+}
+
+#[derive(Debug, Default)]
+struct Data {
+    dataset: Option<String>,
+    version: Option<String>,
+    digest: Option<String>,
+}
+
+/// The training data of runs; several data sets in the order of their names.
+async fn training_data(call: &Call<'_>, scope: &Scope) -> Result<HashMap<String, Data>, QueryError> {
+    let condition = scope.condition();
+    let sql = format!(
+        "SELECT run_id, dataset, data_version, digest FROM data_versions
+         WHERE role = 'training' AND {condition} ORDER BY run_id, dataset, digest"
+    );
+    let rows = call.ask_in(scope, &sql).await?;
+    let (ids, datasets) = (rows.texts("run_id")?, rows.texts("dataset")?);
+    let (versions, digests) = (rows.texts("data_version")?, rows.texts("digest")?);
+    let mut data: HashMap<String, Data> = HashMap::new();
+    fn join(to: &mut Option<String>, part: Option<&str>) {
+        match (to, part) {
+            (Some(text), Some(part)) => {
+                text.push_str(" + ");
+                text.push_str(part);
+            }
+            (to, Some(part)) => *to = Some(part.to_string()),
+            (_, None) => {}
+        }
+    }
+    for row in 0..rows.len() {
+        let of = data.entry(ids.value(row).to_string()).or_default();
+        join(&mut of.dataset, text(&datasets, row));
+        join(&mut of.version, text(&versions, row));
+        join(&mut of.digest, text(&digests, row));
+    }
+    Ok(data)
+}

@@ -1,0 +1,105 @@
+//! What can be wrong with a call.
+
+use crate::error::ErrorKind;
+
+/// An error of a table function.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FunctionError {
+    /// An argument that has to be computed.
+    #[error("an argument of {function} is no constant: {text}")]
+    NotConstant {
+        /// The function.
+        function: &'static str,
+        /// The argument as it is written.
+        text: String,
+    },
+    /// A name where a text is wanted.
+    #[error("argument {place} of {function} is a name: {text}")]
+    Unquoted {
+        /// The function.
+        function: &'static str,
+        /// Which argument, from 1 on.
+        place: usize,
+        /// The name.
+        text: String,
+    },
+    /// An argument that is missing, of a wrong type, or one too many.
+    #[error("{function}({usage}): {problem}")]
+    Argument {
+        /// The function.
+        function: &'static str,
+        /// Its arguments.
+        usage: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// No experiment fits a scope.
+    #[error("no experiment is called or like '{scope}'")]
+    NoExperiment {
+        /// The scope.
+        scope: String,
+        /// The nearest names there are, best first.
+        near: Vec<String>,
+    },
+    /// The query of a scope gives no run ids.
+    #[error("the query of a scope returns a column run_id, this one returns {columns}")]
+    ScopeColumns {
+        /// What it returns.
+        columns: String,
+    },
+    /// There is no run in a scope.
+    #[error("there are no runs in '{scope}'")]
+    EmptyScope {
+        /// The scope.
+        scope: String,
+    },
+    /// No run of a scope has a metric.
+    #[error("no run in '{scope}' has a metric '{metric}'")]
+    UnknownMetric {
+        /// The metric.
+        metric: String,
+        /// The scope.
+        scope: String,
+        /// The nearest metrics there are, best first.
+        near: Vec<String>,
+    },
+    /// A metric that was logged as something that is no number.
+    #[error("metric '{metric}' was logged as {kind} in '{scope}', not as numbers")]
+    NotNumbers {
+        /// The metric.
+        metric: String,
+        /// The scope.
+        scope: String,
+        /// What it was logged as.
+        kind: String,
+    },
+    /// Nobody said which way a metric gets better.
+    #[error("metric '{metric}' has no goal in experiment '{experiment}': min or max")]
+    NoGoal {
+        /// The metric.
+        metric: String,
+        /// The experiment.
+        experiment: String,
+    },
+    /// Experiments that say different things of a metric.
+    #[error("metric '{metric}' has different goals: max in '{max}', min in '{min}'")]
+    GoalsDiffer {
+        /// The metric.
+        metric: String,
+        /// An experiment where it is to be great.
+        max: String,
+        /// An experiment where it is to be small.
+        min: String,
+    },
+}
+
+impl FunctionError {
+    /// What sort of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            FunctionError::NoExperiment { .. } | FunctionError::UnknownMetric { .. } => ErrorKind::NotFound,
+            _ => ErrorKind::InvalidInput,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Which runs a function is about.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::MemTable;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+
+use super::call::ask;
+use super::error::FunctionError;
+use super::rows::{Columns, text};
+use crate::query::error::QueryError;
+use crate::query::guard;
+use crate::query::keys::near;
+use crate::query::session::Session;
+
+/// Name of the table that holds the runs of a query.
+const TABLE: &str = "runs of the scope";
+
+/// Runs, as a condition over any table that carries `run_id` and `experiment_id`.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// As it was given.
+    pub text: String,
+    condition: String,
+    tables: Vec<(String, Arc<dyn TableProvider>)>,
+}
+
+impl Scope {
+    /// The name of an experiment, a LIKE pattern of names, or a query that returns `run_id`.
+    pub async fn of(session: &Session, given: &str) -> Result<Scope, QueryError> {
+        if is_query(given) {
+            return Scope::of_query(session, given).await;
+        }
+        let rows = ask(session, "SELECT experiment_id, experiment FROM experiments ORDER BY experiment", &[]).await?;
+        let (ids, names) = (rows.texts("experiment_id")?, rows.texts("experiment")?);
+        let mut found: Vec<&str> = (0..rows.len()).filter(|i| names.value(*i) == given).map(|i| ids.value(i)).collect();
+        if found.is_empty() && given.contains(['%', '_']) {
+            let like = arrow::compute::kernels::comparison::like(&names, &arrow::array::StringArray::new_scalar(given));
+            let like = like.map_err(datafusion::error::DataFusionError::from)?;
+            found = (0..rows.len()).filter(|i| like.value(*i)).map(|i| ids.value(i)).collect();
+        }
+        if found.is_empty() {
+            let names: Vec<&str> = names.iter().flatten().collect();
+            return Err(FunctionError::NoExperiment { scope: given.to_string(), near: near(&names, given) }.into());
+        }
+        let list = found.iter().map(|id| quoted(id)).collect::<Vec<_>>().join(", ");
+        Ok(Scope { text: given.to_string(), condition: format!("experiment_id IN ({list})"), tables: Vec::new() })
+    }
+
+    async fn of_query(session: &Session, sql: &str) -> Result<Scope, QueryError> {
+        // Whatever the session allows: a scope is only read.
+        guard::check_sql(sql)?;
+        let rows = ask(session, sql, &[]).await?;
+        let columns = rows.batch().schema();
+        if columns.index_of("run_id").is_err() {
+            let names: Vec<_> = columns.fields().iter().map(|field| format!("'{}'", field.name())).collect();
+            return Err(FunctionError::ScopeColumns { columns: names.join(", ") }.into());
+        }
+        let ids = rows.texts("run_id")?;
+        let runs: std::collections::BTreeSet<&str> = (0..rows.len()).filter_map(|i| text(&ids, i)).collect();
+        let batch = Columns::new().text("run_id", runs.into_iter().map(Some)).finish()?;
+        let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
+        Ok(Scope {
+            text: sql.to_string(),
+            condition: format!(r#"run_id IN (SELECT run_id FROM "{TABLE}")"#),
+            tables: vec![(TABLE.to_string(), Arc::new(table))],
+        })
+    }
+
+    /// The condition in SQL. Statements that hold it are asked by [`super::Call::ask_in`].
+    pub fn condition(&self) -> &str {
+        &self.condition
+    }
+
+    /// Tables that the condition reads.
+    pub fn tables(&self) -> &[(String, Arc<dyn TableProvider>)] {
+        &self.tables
+    }
+}
+
+/// Whether a scope is a query: it begins as one does. An experiment called 'select' is reached by the pattern 'selec_'.
+fn is_query(text: &str) -> bool {
+    let tokens = Tokenizer::new(guard::DIALECT, text).tokenize().unwrap_or_default();
+    let mut tokens = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_) | Token::LParen));
+    matches!(tokens.next(), Some(Token::Word(word)) if matches!(word.keyword, Keyword::SELECT | Keyword::WITH))
+        && tokens.next().is_some()
+}
+
+/// A text as a constant in SQL.
+pub fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

@@ -1,0 +1,53 @@
+//! Differences of pairs.
+
+use super::summary::{Summary, interval_of_mean, t_two_sided};
+
+/// The mean of paired differences, and how sure it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Difference {
+    /// Number of pairs.
+    pub n: usize,
+    /// Mean difference.
+    pub mean: f64,
+    /// Standard error of the mean; `None` for one pair.
+    pub std_error: Option<f64>,
+    /// Interval of the mean at the level asked for; `None` for one pair.
+    pub interval: Option<(f64, f64)>,
+    /// Two-sided p-value of Student's paired t-test; `None` for one pair, 1 where all differences are zero.
+    pub p: Option<f64>,
+}
+
+/// Student's t over paired differences, all finite; `None` when there are none.
+pub fn paired(differences: &[f64], level: f64) -> Option<Difference> {
+    let sample = Summary::of(differences)?;
+    let std_error = sample.std_error();
+    let p = std_error.and_then(|error| match (sample.mean == 0.0, error == 0.0) {
+        (true, _) => Some(1.0),
+        // The same difference each time: there is no spread to measure it by.
+        (false, true) => None,
+        _ => t_two_sided(sample.mean / error, (sample.n - 1) as f64),
+    });
+    Some(Difference { n: sample.n, mean: sample.mean, std_error, interval: interval_of_mean(&sample, level), p })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_p_value_is_that_of_scipy() {
+        // scipy.stats.ttest_rel([1.1, 2.0, 3.2, 4.1], [1.0, 1.7, 3.1, 3.6]): statistic 2.611164839335468, p 0.0796.
+        let found = paired(&[0.1, 0.3, 0.1, 0.5], 0.95).unwrap();
+        let t = found.mean / found.std_error.unwrap();
+        assert!((t - 2.611164839335468).abs() < 1e-12, "{t}");
+        assert!((found.p.unwrap() - 0.07960).abs() < 1e-4, "{:?}", found.p);
+    }
+
+    #[test]
+    fn no_spread_is_no_certainty() {
+        assert_eq!(paired(&[0.25, 0.25, 0.25], 0.95).unwrap().p, None);
+        assert_eq!(paired(&[0.0, 0.0], 0.95).unwrap().p, Some(1.0));
+        assert_eq!(paired(&[0.3], 0.95).unwrap().interval, None);
+        assert_eq!(paired(&[], 0.95), None);
+    }
+}
