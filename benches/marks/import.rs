@@ -9,6 +9,7 @@ use super::Bench;
 use super::oneshot::run;
 use super::peer::Peer;
 use super::timing::{pair, shown};
+use runlake::Store;
 
 const RUNS: u64 = 5_000;
 const STEPS: u64 = 20;
@@ -23,6 +24,9 @@ pub fn mlflow(bench: &mut Bench) {
     peer.ask(json!({ "tree": tree, "runs": RUNS, "steps": STEPS }));
 
     let (from_tree, from_database) = (bench.place("from-tree"), bench.place("from-database"));
+    for place in [&from_tree, &from_database] {
+        Store::create(place).expect("the folder is empty");
+    }
     let ours = runlake(&from_tree, &["import", &tree]);
     let theirs = peer.ask(json!({ "migrate": tree, "to": database })).0;
     mark(bench, "import of 5,000 runs in mlruns/ / mlflow migrate-filestore", ours, theirs, 10.0);

@@ -18,6 +18,7 @@ mod scan;
 mod session;
 mod stop;
 mod structs;
+mod udf;
 
 pub use describe::{ColumnInfo, TableSummary};
 pub use error::QueryError;

@@ -25,7 +25,7 @@ use super::experiment::PruneByExperiment;
 use super::keys::NamedKeys;
 use super::stop::{Stop, StopJoins};
 use super::structs::LeafOfWhole;
-use super::{experiments, functions, guard, joins, names, rewrite, runs, scan};
+use super::{experiments, functions, guard, joins, names, rewrite, runs, scan, udf};
 use crate::error::Result;
 use crate::model::{Micros, RunId};
 use crate::schema::{MetricDefRow, Row, Table};
@@ -156,6 +156,7 @@ impl Session {
             .build();
         let engine = SessionContext::new_with_state(state);
         register_files(&engine, Arc::clone(&snapshot.tables().objects));
+        udf::register(&engine);
         let read_only = options.read_only;
         Ok(Session { snapshot: Arc::new(snapshot), engine, stop, read_only, made: Mutex::default() })
     }
@@ -375,13 +376,17 @@ impl Session {
     /// # Errors
     /// [`StoreError::RunNotFound`], [`StoreError::AmbiguousRun`].
     pub async fn resolve_run(&self, prefix: &str) -> Result<RunId> {
+        Ok(self.find_run(prefix).await?)
+    }
+
+    pub(super) async fn find_run(&self, prefix: &str) -> Result<RunId, QueryError> {
         if let Ok(id) = RunId::parse(prefix)
             && (self.snapshot.live().states.contains_key(&id)
                 || self.snapshot.cut().hidden_runs.iter().any(|run| run == prefix))
         {
             return Ok(id);
         }
-        let frame = self.sql("SELECT run_id FROM runs").await?;
+        let frame = self.plan("SELECT run_id FROM runs", &[], &[]).await?.frame;
         let starts = datafusion::functions::string::expr_fn::starts_with(col("run_id"), lit(prefix));
         let frame = frame.filter(starts).and_then(|f| f.sort(vec![col("run_id").sort(true, false)]));
         let batches = frame.map_err(QueryError::from)?.collect().await.map_err(QueryError::from)?;

@@ -5,7 +5,9 @@
 mod many;
 mod paired;
 mod summary;
+mod thin;
 
 pub use many::benjamini_hochberg;
 pub use paired::{Difference, paired};
 pub use summary::{Summary, interval_of_mean, t_critical, t_two_sided};
+pub use thin::thin;

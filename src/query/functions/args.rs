@@ -51,7 +51,8 @@ impl Args {
         Args { function, given: given.into_iter(), named }
     }
 
-    fn wrong(&self, problem: String) -> FunctionError {
+    /// The error that something is wrong with these arguments.
+    pub fn wrong(&self, problem: String) -> FunctionError {
         FunctionError::Argument { function: self.function.name, usage: self.function.arguments, problem }
     }
 

@@ -35,6 +35,12 @@ impl<'a> Call<'a> {
         Scope::of(self.session, &text).await
     }
 
+    /// The next argument as one run, by its id or the beginning of it, or as a scope.
+    pub async fn runs(&mut self, name: &'static str) -> Result<Scope, QueryError> {
+        let text = self.args.text(name)?;
+        Scope::of_runs(self.session, &text).await
+    }
+
     /// All rows of a statement of ours.
     pub async fn ask(&self, sql: &str) -> Result<Rows, QueryError> {
         ask(self.session, sql, &[]).await

@@ -58,8 +58,17 @@ pub struct Scored {
     pub runs: Vec<ScoredRun>,
     /// The blocks, in their order.
     pub blocks: Vec<Block>,
-    /// Runs of the scope by config that failed, were killed or crashed, or whose score is no number.
-    pub failed: HashMap<String, usize>,
+    /// By config: the runs that failed, were killed or crashed, or whose score is no number.
+    pub failed: BTreeMap<String, Failed>,
+}
+
+/// Runs of a config that have no score.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    /// Number of them.
+    pub runs: usize,
+    /// Name of their experiment.
+    pub experiment: String,
 }
 
 /// The runs of one config in one block.
@@ -142,12 +151,12 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
     let (experiment_ids, experiments) = (rows.texts("experiment_id")?, rows.texts("experiment")?);
     let (configs, sets, sizes) = (rows.texts("config_id")?, rows.texts("feature_set")?, rows.ints("n_features")?);
     let (seeds, folds) = (rows.ints("seed")?, rows.ints("fold")?);
-    let mut failed: HashMap<String, usize> = HashMap::new();
-    for row in 0..rows.len() {
-        if matches!(statuses.value(row), "FAILED" | "KILLED" | "CRASHED") {
-            *failed.entry(configs.value(row).to_string()).or_default() += 1;
-        }
-    }
+    let mut failed: BTreeMap<String, Failed> = BTreeMap::new();
+    let mut fail = |row: usize| {
+        let none = || Failed { runs: 0, experiment: experiments.value(row).to_string() };
+        failed.entry(configs.value(row).to_string()).or_insert_with(none).runs += 1;
+    };
+    (0..rows.len()).filter(|row| matches!(statuses.value(*row), "FAILED" | "KILLED" | "CRASHED")).for_each(&mut fail);
     let data = training_data(call, scope).await?;
     let nothing = Data::default();
     let mut blocks: BTreeMap<Block, Vec<ScoredRun>> = BTreeMap::new();
@@ -157,7 +166,7 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
             continue;
         }
         let Some(value) = score.value.filter(|value| value.is_finite()) else {
-            *failed.entry(configs.value(row).to_string()).or_default() += 1;
+            fail(row);
             continue;
         };
         let data = data.get(&score.run_id).unwrap_or(&nothing);

@@ -4,12 +4,16 @@
 //! the same session and by what SQL cannot do well, and stands in the plan as a table of its rows.
 
 mod args;
+mod at_best;
 mod best_runs;
 mod call;
 mod calls;
+mod compare_runs;
+mod config_scores;
 mod configs;
 mod error;
 mod goal;
+mod metric_history;
 mod rows;
 mod scope;
 mod scores;
@@ -53,14 +57,43 @@ impl TableFunction {
 }
 
 /// All of them, by name.
-pub const ALL: &[TableFunction] = &[TableFunction {
-    name: "best_runs",
-    arguments: "scope, metric [, k]",
-    help: "the best k runs (10) by the metric's goal, with their score and the step where it was reached",
-    call: |call| Box::pin(best_runs::answer(call)),
-}];
+pub const ALL: &[TableFunction] = &[
+    TableFunction {
+        name: "at_best",
+        arguments: "scope, metric",
+        help: "every metric of each run at the step where this one was best",
+        call: |call| Box::pin(at_best::answer(call)),
+    },
+    TableFunction {
+        name: "best_runs",
+        arguments: "scope, metric [, k]",
+        help: "the best k runs (10) by the metric's goal, with their score and the step where it was reached",
+        call: |call| Box::pin(best_runs::answer(call)),
+    },
+    TableFunction {
+        name: "compare_runs",
+        arguments: "run, run, ...",
+        help: "what two or more runs logged, side by side, and whether it differs",
+        call: |call| Box::pin(compare_runs::answer(call)),
+    },
+    TableFunction {
+        name: "config_scores",
+        arguments: "scope, metric",
+        help: "mean, spread and interval of each config over its repeats, and the params that vary",
+        call: |call| Box::pin(config_scores::answer(call)),
+    },
+    TableFunction {
+        name: "metric_history",
+        arguments: "run, metric [, points]",
+        help: "the points of a series, thinned to at most so many in a way that keeps every extreme",
+        call: |call| Box::pin(metric_history::answer(call)),
+    },
+];
 
 /// The function of a name, in any case.
 pub fn find(name: &str) -> Option<&'static TableFunction> {
     ALL.iter().find(|function| function.name.eq_ignore_ascii_case(name))
 }
+
+#[cfg(test)]
+mod tests;

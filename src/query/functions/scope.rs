@@ -14,6 +14,7 @@ use crate::query::error::QueryError;
 use crate::query::guard;
 use crate::query::keys::near;
 use crate::query::session::Session;
+use crate::store::StoreError;
 
 /// Name of the table that holds the runs of a query.
 const TABLE: &str = "runs of the scope";
@@ -47,6 +48,28 @@ impl Scope {
         }
         let list = found.iter().map(|id| quoted(id)).collect::<Vec<_>>().join(", ");
         Ok(Scope { text: given.to_string(), condition: format!("experiment_id IN ({list})"), tables: Vec::new() })
+    }
+
+    /// A run by its id or the beginning of it, else what [`Scope::of`] says. An experiment of exactly that name wins.
+    pub async fn of_runs(session: &Session, given: &str) -> Result<Scope, QueryError> {
+        let is_id = !given.is_empty() && given.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        if !is_id {
+            return Scope::of(session, given).await;
+        }
+        let sql = format!("SELECT 1 FROM experiments WHERE experiment = {}", quoted(given));
+        if ask(session, &sql, &[]).await?.len() > 0 {
+            return Scope::of(session, given).await;
+        }
+        match session.find_run(given).await {
+            Ok(run) => {
+                let condition = format!("run_id = {}", quoted(run.as_str()));
+                Ok(Scope { text: given.to_string(), condition, tables: Vec::new() })
+            }
+            Err(QueryError::Store(StoreError::RunNotFound { .. })) if given.contains('_') => {
+                Scope::of(session, given).await
+            }
+            Err(e) => Err(e),
+        }
     }
 
     async fn of_query(session: &Session, sql: &str) -> Result<Scope, QueryError> {

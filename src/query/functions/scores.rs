@@ -154,7 +154,7 @@ fn fold(context: &str) -> Option<String> {
 }
 
 /// Why no run of a scope has a metric.
-async fn unknown(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<QueryError, QueryError> {
+pub async fn unknown(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<QueryError, QueryError> {
     let condition = scope.condition();
     let runs = call.ask_in(scope, &format!("SELECT count(*) AS n FROM runs WHERE {condition}")).await?.ints("n")?;
     let (metric, scope_text) = (metric.to_string(), scope.text.clone());

@@ -1,0 +1,68 @@
+//! `ema(value, alpha) OVER (... ORDER BY step)`: a curve smoothed exponentially.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
+use datafusion::common::{Result, exec_err};
+use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
+use datafusion::logical_expr::{LimitEffect, PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
+use datafusion::physical_expr::PhysicalExpr;
+
+/// `ema(value, alpha)`.
+pub fn ema() -> WindowUDF {
+    let signature = Signature::exact(vec![DataType::Float64; 2], Volatility::Immutable);
+    WindowUDF::from(Ema { signature })
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Ema {
+    signature: Signature,
+}
+
+impl WindowUDFImpl for Ema {
+    fn name(&self) -> &str {
+        "ema"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn partition_evaluator(&self, _: PartitionEvaluatorArgs) -> Result<Box<dyn PartitionEvaluator>> {
+        Ok(Box::new(Smoothing))
+    }
+
+    fn field(&self, args: WindowUDFFieldArgs) -> Result<FieldRef> {
+        Ok(Arc::new(Field::new(args.name(), DataType::Float64, true)))
+    }
+
+    fn limit_effect(&self, _: &[Arc<dyn PhysicalExpr>]) -> LimitEffect {
+        LimitEffect::None
+    }
+}
+
+/// The first value, then alpha times the value plus (1 - alpha) times what came before. A gap (NULL or NaN) repeats what
+/// came before: one bad point does not end the curve.
+#[derive(Debug)]
+struct Smoothing;
+
+impl PartitionEvaluator for Smoothing {
+    fn evaluate_all(&mut self, columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
+        let (values, alphas) = (columns[0].as_primitive::<Float64Type>(), columns[1].as_primitive::<Float64Type>());
+        let mut before: Option<f64> = None;
+        let mut smooth = Float64Array::builder(rows);
+        for row in 0..rows {
+            let alpha = if alphas.is_null(row) { f64::NAN } else { alphas.value(row) };
+            if !(alpha > 0.0 && alpha <= 1.0) {
+                return exec_err!("ema(value, alpha): alpha is greater than 0 and at most 1, not {alpha}");
+            }
+            if !values.is_null(row) && !values.value(row).is_nan() {
+                let value = values.value(row);
+                before = Some(before.map_or(value, |before| alpha * value + (1.0 - alpha) * before));
+            }
+            smooth.append_option(before);
+        }
+        Ok(Arc::new(smooth.finish()))
+    }
+}
