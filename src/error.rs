@@ -80,9 +80,11 @@ impl From<ImportError> for Error {
 pub(crate) fn store_kind(e: &StoreError) -> ErrorKind {
     use StoreError as S;
     match e {
-        S::NotAStore { .. } | S::RunNotFound { .. } | S::ExperimentNotFound { .. } | S::BeforeHistory { .. } => {
-            ErrorKind::NotFound
-        }
+        S::NotAStore { .. }
+        | S::RunNotFound { .. }
+        | S::ExperimentNotFound { .. }
+        | S::BeforeHistory { .. }
+        | S::NoState { .. } => ErrorKind::NotFound,
         S::NotEmpty { .. } | S::StoreExists { .. } | S::ExperimentExists { .. } => ErrorKind::AlreadyExists,
         S::NewerFormat { .. } => ErrorKind::NewerFormat,
         S::Damaged { .. } | S::UnsafeProperty { .. } | S::Schema { .. } => ErrorKind::Damaged,

@@ -45,8 +45,9 @@ pub use model::{
 pub use query::{ColumnInfo, DIALECT, FunctionError, Query, QueryError, Session, SessionOptions, TableSummary, within};
 pub use store::ops::{CompactReport, GcOptions, GcReport, SMALL_FILES, SealReport};
 pub use store::{
-    ArtifactReader, CopyReport, Durability, Finding, LiveInfo, Metrics, Result as StoreResult, Run, RunOptions, Store,
-    StoreError, StoreInfo, TableInfo, VerifyReport, WriteFailure, WriterOptions, io,
+    ArtifactReader, AsOf, Changes, CopyReport, Durability, Finding, InvalidAsOf, LiveInfo, Metrics,
+    Result as StoreResult, Run, RunOptions, StateInfo, Store, StoreError, StoreInfo, TableInfo, VerifyReport,
+    WriteFailure, WriterOptions, io,
 };
 
 #[doc(hidden)]

@@ -43,6 +43,7 @@ pub enum Command {
     Repl(commands::repl::ReplArgs),
     Runs(commands::runs::RunsArgs),
     Show(commands::show::ShowArgs),
+    History(commands::history::HistoryArgs),
     Delete(commands::delete::DeleteArgs),
     Restore(commands::restore::RestoreArgs),
     Rename(commands::edit::RenameArgs),

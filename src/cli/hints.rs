@@ -51,6 +51,7 @@ fn of_store(e: &StoreError) -> Vec<String> {
         StoreError::BeforeHistory { earliest: None, .. } => {
             "without --as-of what is not sealed is read too; `runlake seal` makes a state to come back to".to_string()
         }
+        StoreError::NoState { .. } => "`runlake history` lists the states there are".to_string(),
         _ => return Vec::new(),
     };
     vec![hint]

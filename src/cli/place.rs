@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use runlake::{Store, WriterOptions};
+use runlake::{AsOf, SessionOptions, Store, WriterOptions};
 
 use super::Failure;
 
@@ -15,6 +15,22 @@ pub const VARIABLE: &str = "RUNLAKE_STORE";
 #[derive(Debug, Clone)]
 pub struct Place {
     asked: Option<PathBuf>,
+}
+
+/// Which state of a store is read.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Past {
+    /// Reads a sealed state of the past: that of a time (2026-11-23, 2026-11-23T09:30:00Z) or of a number (12;
+    /// `runlake history` lists them)
+    #[arg(long, value_name = "TIME|STATE")]
+    pub as_of: Option<AsOf>,
+}
+
+impl Past {
+    /// A session over it, else over the newest with what is live.
+    pub fn options(&self) -> SessionOptions {
+        SessionOptions { as_of: self.as_of, ..SessionOptions::default() }
+    }
 }
 
 impl Place {

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use arrow::array::RecordBatch;
 use runlake::export::{Format, TableOptions, Written, sink};
 
 use super::answer::{Answer, Stopped};
@@ -62,6 +63,13 @@ impl Target {
         // Rows are out before the next statement fails.
         self.out.flush()?;
         Ok(written)
+    }
+
+    /// Writes rows that no statement gave.
+    pub fn write_batch(&mut self, batch: &RecordBatch) -> Result<Written, Failure> {
+        let mut sink = sink(self.format, &mut self.out, &self.table);
+        let written = sink.schema(&batch.schema()).and_then(|()| sink.batch(batch)).and_then(|()| sink.finish());
+        written.map_err(Failure::new)
     }
 
     /// Sets two answers apart.

@@ -34,13 +34,13 @@ use crate::store::delta::register_files;
 use crate::store::merge::Overlay;
 use crate::store::ops::goal_row;
 use crate::store::snapshot::Snapshot;
-use crate::store::{Store, StoreError};
+use crate::store::{AsOf, Store, StoreError};
 
 /// How a session behaves.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
-    /// Reads the sealed state as of this time instead of the newest with what is live.
-    pub as_of: Option<Micros>,
+    /// Reads this sealed state instead of the newest with what is live.
+    pub as_of: Option<AsOf>,
     /// Memory that queries may use, in bytes; beyond it they spill or fail. By default half of what the machine has;
     /// `None`: all they want.
     pub memory_bytes: Option<usize>,
@@ -106,10 +106,11 @@ impl Store {
     /// A session that behaves as told.
     ///
     /// # Errors
-    /// [`StoreError::BeforeHistory`] when the store remembers nothing as old as `as_of`.
+    /// [`StoreError::BeforeHistory`] when the store remembers nothing as old as `as_of`, [`StoreError::NoState`] when it has
+    /// no state of that number.
     pub async fn session_with(&self, options: SessionOptions) -> Result<Session> {
         let snapshot = match options.as_of {
-            Some(time) => self.snapshot_as_of(time)?,
+            Some(as_of) => self.snapshot_at(as_of)?,
             None => self.snapshot()?,
         };
         let snapshot = if options.deleted { snapshot.with_deleted() } else { snapshot };

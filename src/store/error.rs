@@ -159,6 +159,14 @@ pub enum StoreError {
         /// The earliest there is; `None` before the first seal.
         earliest: Option<String>,
     },
+    /// A state that is not there.
+    #[error("there is no state {state}{}", .kept.map_or(String::new(), |(first, last)| format!("; the store keeps {first} to {last}")))]
+    NoState {
+        /// Its number.
+        state: u64,
+        /// The first and the last that are.
+        kept: Option<(u64, u64)>,
+    },
     /// Files kept vanishing while they were read.
     #[error("the store changed {attempts} times while it was being opened; try again")]
     Busy {

@@ -20,6 +20,7 @@ mod missing;
 mod object;
 pub mod ops;
 mod parallel;
+mod past;
 mod points;
 mod run;
 pub(crate) mod sealed;
@@ -53,6 +54,7 @@ pub use info::{LiveInfo, StoreInfo, TableInfo};
 pub use intake::{
     Counts, Files, ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun, Intake, IntakeOptions, Kind, Scope,
 };
+pub use past::{AsOf, Changes, InvalidAsOf, StateInfo};
 pub use run::{Metrics, Run, RunOptions};
 pub(crate) use run::{check_experiment, check_key, check_table, shown as shown_param};
 pub use segment::{Durability, WriteFailure, WriterOptions};
@@ -205,11 +207,6 @@ impl Store {
     /// One consistent state, sealed and live.
     pub(crate) fn snapshot(&self) -> Result<Snapshot> {
         Snapshot::newest(self.inner.tables.clone())
-    }
-
-    /// The sealed state as of a time.
-    pub(crate) fn snapshot_as_of(&self, time: Micros) -> Result<Snapshot> {
-        Snapshot::as_of(self.inner.tables.clone(), time)
     }
 
     /// Begins a run. On return the death of this process does not lose it.

@@ -17,9 +17,10 @@ use super::layout;
 use super::lease::Lease;
 use super::live::{self, Found, Live, Reading};
 use super::merge::{self, Overlay};
+use super::past::AsOf;
 use super::sealed;
 use super::segment::Damage;
-use crate::model::{Micros, RunId, Status};
+use crate::model::{RunId, Status};
 use crate::schema::Table;
 use crate::schema::wide::KeyCounts;
 
@@ -95,10 +96,10 @@ impl Snapshot {
         Err(StoreError::Busy { attempts: ATTEMPTS })
     }
 
-    /// Reads the state as of a time: sealed rows only, by the times that the cuts recorded.
-    pub(super) fn as_of(tables: Tables, time: Micros) -> Result<Snapshot> {
+    /// Reads a state of the past: sealed rows only. Times are those that the cuts recorded.
+    pub(super) fn at(tables: Tables, as_of: AsOf) -> Result<Snapshot> {
         for _ in 0..ATTEMPTS {
-            let cut = Cut::as_of(tables.io.as_ref(), time)?;
+            let cut = Cut::at(tables.io.as_ref(), as_of)?;
             if let Some(lease) = hold(&tables.io, &cut)? {
                 let snapshot = Snapshot::of(tables, cut, Live::default(), Vec::new(), None);
                 return Ok(Snapshot { _lease: lease, ..snapshot });

@@ -4,6 +4,7 @@ mod failing;
 mod interleaved;
 mod long_life;
 mod model;
+mod past;
 mod power;
 mod races;
 mod reopened;

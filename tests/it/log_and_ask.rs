@@ -229,7 +229,7 @@ async fn the_past_can_be_asked() {
     let late = store.start_run(RunOptions::new("e").name("second")).unwrap();
     late.finish(Status::Finished).unwrap();
     store.seal().await.unwrap();
-    let options = runlake::SessionOptions { as_of: Some(then), ..Default::default() };
+    let options = runlake::SessionOptions { as_of: Some(then.into()), ..Default::default() };
     let session = store.session_with(options).await.unwrap();
     assert_eq!(crate::ask::rows(&session, "SELECT name FROM runs").await, table(&["first"]));
     assert_eq!(one(&store, "SELECT count(*) FROM runs").await, "2");

@@ -6,6 +6,7 @@ pub mod delete;
 pub mod demo;
 pub mod edit;
 pub mod export;
+pub mod history;
 pub mod import;
 pub mod info;
 pub mod init;
@@ -38,6 +39,7 @@ pub async fn run(place: &Place, command: Option<Command>) -> Outcome {
         Some(Command::Repl(args)) => repl::run(place, args).await,
         Some(Command::Runs(args)) => runs::run(place, args).await,
         Some(Command::Show(args)) => show::run(place, args).await,
+        Some(Command::History(args)) => history::run(place, args).await,
         Some(Command::Delete(args)) => delete::run(place, args).await,
         Some(Command::Restore(args)) => restore::run(place, args).await,
         Some(Command::Rename(args)) => edit::rename(place, args).await,

@@ -1,5 +1,6 @@
 //! `runlake repl`.
 
+use crate::cli::place::Past;
 use crate::cli::{Outcome, Place, repl};
 
 /// Opens the SQL shell
@@ -11,8 +12,11 @@ Examples:
   runlake repl
   runlake --store ./runlake-demo repl
   echo '.tables' | runlake repl")]
-pub struct ReplArgs {}
+pub struct ReplArgs {
+    #[command(flatten)]
+    pub past: Past,
+}
 
-pub async fn run(place: &Place, _args: ReplArgs) -> Outcome {
-    repl::run(place.open()?, &place.path()?).await
+pub async fn run(place: &Place, args: ReplArgs) -> Outcome {
+    repl::run(place.open()?, &place.path()?, args.past).await
 }

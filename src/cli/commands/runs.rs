@@ -9,6 +9,7 @@ use runlake::export::render_table;
 use runlake::{QueryError, Session, StoreError};
 
 use crate::cli::output::{count, put, put_line, say};
+use crate::cli::place::Past;
 use crate::cli::{Exit, Failure, Outcome, Place, terminal};
 
 /// List the latest runs with the params and metrics that vary among them
@@ -32,6 +33,8 @@ pub struct RunsArgs {
     /// All runs, not only the latest, and all params and metrics
     #[arg(long, short)]
     pub all: bool,
+    #[command(flatten)]
+    pub past: Past,
 }
 
 /// Params and metrics that are shown unless all are asked for.
@@ -41,7 +44,7 @@ const FIRST_METRICS: usize = 3;
 
 pub async fn run(place: &Place, args: RunsArgs) -> Outcome {
     let store = place.open()?;
-    let session = store.session().await?;
+    let session = store.session_with(args.past.options()).await?;
     let mut conditions = Vec::new();
     if let Some(name) = &args.experiment {
         conditions.push(format!("experiment = {}", quoted(name)));

@@ -7,6 +7,7 @@ use runlake::{Session, SessionOptions};
 
 use super::runs::{quoted, rows};
 use crate::cli::output::{put, put_line, say};
+use crate::cli::place::Past;
 use crate::cli::{Exit, Failure, Outcome, Place, select, terminal};
 
 /// Show one run in full
@@ -18,6 +19,8 @@ Examples:
 pub struct ShowArgs {
     /// Id of the run, or enough of its first characters
     pub run: String,
+    #[command(flatten)]
+    pub past: Past,
 }
 
 /// A part of the page: a heading, the columns and the table they come from, and the order of its rows.
@@ -46,7 +49,7 @@ const PARTS: [(&str, &str, &str, &str); 10] = [
 
 pub async fn run(place: &Place, args: ShowArgs) -> Outcome {
     let store = place.open()?;
-    let session = store.session_with(SessionOptions { deleted: true, ..SessionOptions::default() }).await?;
+    let session = store.session_with(SessionOptions { deleted: true, ..args.past.options() }).await?;
     let run = select::resolve(&session, &args.run).await?;
     if store.deleted_runs().await?.contains(&run) {
         say(format!("run {run} is deleted; `runlake restore {run}` shows it again"));

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use datafusion::common::ScalarValue;
 use runlake::export::{Format, escape};
-use runlake::{Micros, Session, SessionOptions, within};
+use runlake::{Session, SessionOptions, within};
 
 use crate::cli::answer::{Answer, Engine, Stopped};
+use crate::cli::place::Past;
 use crate::cli::statements::{Statement, split};
 use crate::cli::target::{Target, check_binary};
 use crate::cli::{Exit, Failure, Outcome, Place, mirror, values};
@@ -47,9 +48,8 @@ pub struct SqlArgs {
     /// rubicon-ml, an export of Neptune, an Optuna database, a TensorBoard folder, a table
     #[arg(long, value_name = "PATH", conflicts_with = "as_of")]
     pub from: Option<String>,
-    /// Reads the sealed state of that time: 2026-11-23 or 2026-11-23T09:30:00Z
-    #[arg(long, value_name = "TIME", value_parser = Micros::parse)]
-    pub as_of: Option<Micros>,
+    #[command(flatten)]
+    pub past: Past,
     /// Seconds that a statement may take
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     pub timeout: Option<Duration>,
@@ -83,7 +83,7 @@ async fn answer_all(place: &Place, args: &SqlArgs, texts: &[String]) -> Outcome 
     check_binary(format, out, statements.len())?;
     let mut target = Target::open(out, format, args.max_rows)?;
 
-    let options = SessionOptions { as_of: args.as_of, ..SessionOptions::default() };
+    let options = args.past.options();
     let options = SessionOptions { memory_bytes: args.memory.or(options.memory_bytes), ..options };
     let store = match &args.from {
         Some(foreign) => mirror::open(foreign).await?,

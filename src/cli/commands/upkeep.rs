@@ -98,5 +98,8 @@ pub async fn gc(place: &Place, args: GcArgs) -> Outcome {
         counted(report.runs, "deleted run"),
         counted(report.states, "old state")
     ))?;
+    if let Some((state, time)) = report.oldest {
+        put_line(format!("`--as-of` and `restore` reach back to state {state} of {time}, and no further"))?;
+    }
     Ok(Exit::Done)
 }

@@ -29,6 +29,7 @@ use self::results::Results;
 use self::spinner::Spinner;
 use self::words::Names;
 use super::answer::{Answer, Engine, Params, Stopped};
+use super::place::Past;
 use super::statements::split;
 use super::{Exit, Failure, Outcome, failure, terminal};
 
@@ -37,14 +38,14 @@ const MAX_DEPTH: usize = 16;
 const HISTORY_LINES: usize = 10_000;
 
 /// Runs the shell until its user leaves, or through all of stdin when that is no terminal.
-pub async fn run(store: Store, place: &Path) -> Outcome {
+pub async fn run(store: Store, place: &Path, past: Past) -> Outcome {
     if io::stdin().is_terminal() {
-        let mut shell = Shell::new(store, true)?;
+        let mut shell = Shell::new(store, past, true)?;
         return shell.talk(place).await;
     }
     let mut text = String::new();
     io::stdin().read_to_string(&mut text).map_err(|e| Failure::new(format!("cannot read stdin: {e}")))?;
-    let mut shell = Shell::new(store, false)?;
+    let mut shell = Shell::new(store, past, false)?;
     match shell.script(&text, 0).await {
         Ok(_) | Err(Stopped::BrokenPipe) => Ok(Exit::Done),
         Err(Stopped::Interrupted) => Ok(Exit::Interrupted),
@@ -61,6 +62,7 @@ enum Next {
 
 struct Shell {
     store: Store,
+    past: Past,
     engine: Engine,
     interrupts: Signal,
     results: Results,
@@ -75,10 +77,11 @@ struct Shell {
 }
 
 impl Shell {
-    fn new(store: Store, interactive: bool) -> Result<Self, Failure> {
+    fn new(store: Store, past: Past, interactive: bool) -> Result<Self, Failure> {
         let interrupts = signal(SignalKind::interrupt())?;
         Ok(Shell {
             store,
+            past,
             engine: Engine::new()?,
             interrupts,
             results: Results::new(),
@@ -174,9 +177,10 @@ impl Shell {
         while self.interrupts.recv().now_or_never().is_some() {}
         let started = Instant::now();
         let spinner = Spinner::start();
-        let (store, engine, results, warnings) = (&self.store, &self.engine, &mut self.results, &mut self.warnings);
+        let (store, past, engine) = (&self.store, &self.past, &self.engine);
+        let (results, warnings) = (&mut self.results, &mut self.warnings);
         let work = async {
-            let session = open(store, warnings).await?;
+            let session = open(store, past, warnings).await?;
             let answer = Answer::start(engine, session, sql.to_string(), Params::new()).await?;
             let notes = answer.notes.clone();
             let written = results.show(answer, &spinner).await?;
@@ -209,7 +213,7 @@ impl Shell {
     }
 
     async fn session(&mut self) -> Result<Arc<Session>, runlake::Error> {
-        open(&self.store, &mut self.warnings).await
+        open(&self.store, &self.past, &mut self.warnings).await
     }
 
     async fn command(&mut self, line: &str, depth: usize) -> Result<Next, Stopped> {
@@ -264,9 +268,9 @@ impl Shell {
     }
 }
 
-/// A session over the newest state; what is wrong with the store is said once.
-async fn open(store: &Store, warnings: &mut Vec<String>) -> Result<Arc<Session>, runlake::Error> {
-    let session = store.session().await?;
+/// A session over the state that is read; what is wrong with the store is said once.
+async fn open(store: &Store, past: &Past, warnings: &mut Vec<String>) -> Result<Arc<Session>, runlake::Error> {
+    let session = store.session_with(past.options()).await?;
     for warning in session.warnings() {
         if !warnings.contains(&warning) {
             eprintln!("warning: {}", escape(&warning));

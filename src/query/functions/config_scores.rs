@@ -25,7 +25,7 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
         let by_score = better(scored.goal, Some(a.score()), Some(b.score()));
         by_score.then_with(|| (a.block, &a.config_id).cmp(&(b.block, &b.config_id)))
     });
-    let params = varying(&call, &scope, &scored, &configs).await?;
+    let params = varying(&call, &scope, &scored).await?;
     let rows = rows(&scored, configs);
 
     let block = |row: &Row| row.config.as_ref().map(|config| &scored.blocks[config.block]);
@@ -89,7 +89,7 @@ fn rows(scored: &Scored, configs: Vec<Config>) -> Vec<Row<'_>> {
             rank: Some(*rank),
             config_id: config.config_id.clone(),
             experiment: &scored.blocks[config.block].experiment,
-            failed: scored.failed.get(&config.config_id).map_or(0, |failed| failed.runs),
+            failed: scored.failed.get(&config.config_id).map_or(0, |failed| failed.runs.len()),
             config: Some(config),
         });
     }
@@ -98,7 +98,7 @@ fn rows(scored: &Scored, configs: Vec<Config>) -> Vec<Row<'_>> {
         config_id: id.clone(),
         experiment: &failed.experiment,
         config: None,
-        failed: failed.runs,
+        failed: failed.runs.len(),
     }));
     rows
 }
@@ -116,17 +116,14 @@ type Values = HashMap<String, Option<String>>;
 
 /// The params that differ between configs, with their values. Those that differ between the repeats of a config, such as
 /// the seed, are no part of it.
-async fn varying(
-    call: &Call<'_>,
-    scope: &Scope,
-    scored: &Scored,
-    configs: &[Config],
-) -> Result<BTreeMap<String, Values>, QueryError> {
+async fn varying(call: &Call<'_>, scope: &Scope, scored: &Scored) -> Result<BTreeMap<String, Values>, QueryError> {
     let sql = format!("SELECT run_id, key, value FROM params WHERE {}", scope.condition());
     let rows = call.ask_in(scope, &sql).await?;
     let (ids, keys, values) = (rows.texts("run_id")?, rows.texts("key")?, rows.texts("value")?);
+    let failed =
+        scored.failed.iter().flat_map(|(config, failed)| failed.runs.iter().map(|run| (run.as_str(), config.as_str())));
     let config_of: HashMap<&str, &str> =
-        scored.runs.iter().map(|run| (run.run_id.as_str(), run.config_id.as_str())).collect();
+        scored.runs.iter().map(|run| (run.run_id.as_str(), run.config_id.as_str())).chain(failed).collect();
     let mut of_key: BTreeMap<&str, HashMap<&str, Option<&str>>> = BTreeMap::new();
     let mut repeat: BTreeSet<&str> = BTreeSet::new();
     for row in 0..rows.len() {
@@ -137,7 +134,7 @@ async fn varying(
             repeat.insert(keys.value(row));
         }
     }
-    let n_configs = configs.iter().map(|c| c.config_id.as_str()).collect::<BTreeSet<_>>().len();
+    let n_configs = config_of.values().collect::<BTreeSet<_>>().len();
     of_key.retain(|key, values| {
         let distinct = values.values().collect::<BTreeSet<_>>().len();
         !repeat.contains(key) && (distinct > 1 || values.len() < n_configs)

@@ -65,8 +65,8 @@ pub struct Scored {
 /// Runs of a config that have no score.
 #[derive(Debug, Clone)]
 pub struct Failed {
-    /// Number of them.
-    pub runs: usize,
+    /// Their ids.
+    pub runs: Vec<String>,
     /// Name of their experiment.
     pub experiment: String,
 }
@@ -153,8 +153,8 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
     let (seeds, folds) = (rows.ints("seed")?, rows.ints("fold")?);
     let mut failed: BTreeMap<String, Failed> = BTreeMap::new();
     let mut fail = |row: usize| {
-        let none = || Failed { runs: 0, experiment: experiments.value(row).to_string() };
-        failed.entry(configs.value(row).to_string()).or_insert_with(none).runs += 1;
+        let none = || Failed { runs: Vec::new(), experiment: experiments.value(row).to_string() };
+        failed.entry(configs.value(row).to_string()).or_insert_with(none).runs.push(ids.value(row).to_string());
     };
     (0..rows.len()).filter(|row| matches!(statuses.value(*row), "FAILED" | "KILLED" | "CRASHED")).for_each(&mut fail);
     let data = training_data(call, scope).await?;

@@ -35,6 +35,8 @@ pub struct GcReport {
     pub files: u64,
     /// Their size in bytes.
     pub bytes: u64,
+    /// The oldest state that can still be read, and its time; `None` where nothing was ever sealed.
+    pub oldest: Option<(u64, Micros)>,
 }
 
 /// Batches of operations that were done are needed no more; the latest stay, so that a process that was asleep finds its
@@ -52,6 +54,11 @@ pub async fn gc(tables: &Tables, options: GcOptions) -> Result<GcReport> {
     purge::remove_artifacts(tables, &newest)?;
     let (mut report, oldest) = expire(tables, options.keep, 1).await?;
     report.runs = runs;
+    report.oldest = Cut::numbers(tables.io.as_ref())?
+        .first()
+        .map(|n| Cut::read(tables.io.as_ref(), *n))
+        .transpose()?
+        .map(|cut| (cut.n, cut.time));
     if let Some(oldest) = oldest {
         for table in all_tables(tables)? {
             sweep(tables, &table, &oldest, &mut report).await?;

@@ -232,8 +232,8 @@ async fn time_travel_in_a_copied_store_goes_by_recorded_times() {
         std::fs::copy(path, &target).unwrap();
     }
     let copy = Store::open(&to).unwrap();
-    assert_eq!(dump_of(&copy.snapshot_as_of(then).unwrap()).await["metrics"].len(), 1);
-    assert_eq!(dump_of(&copy.snapshot_as_of(Micros::now()).unwrap()).await["metrics"].len(), 2);
-    let e = copy.snapshot_as_of(Micros(0)).unwrap_err();
+    assert_eq!(dump_of(&copy.snapshot_at(then.into()).unwrap()).await["metrics"].len(), 1);
+    assert_eq!(dump_of(&copy.snapshot_at(Micros::now().into()).unwrap()).await["metrics"].len(), 2);
+    let e = copy.snapshot_at(Micros(0).into()).unwrap_err();
     assert!(matches!(e, StoreError::BeforeHistory { earliest: Some(_), .. }), "{e}");
 }
