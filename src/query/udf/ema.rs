@@ -42,8 +42,8 @@ impl WindowUDFImpl for Ema {
     }
 }
 
-/// The first value, then alpha times the value plus (1 - alpha) times what came before. A gap (NULL or NaN) repeats what
-/// came before: one bad point does not end the curve.
+/// The first value, then alpha times the value plus (1 - alpha) times what came before. A gap (NULL, NaN, an infinity) repeats
+/// what came before, as in pandas: one bad point does not end the curve.
 #[derive(Debug)]
 struct Smoothing;
 
@@ -57,7 +57,7 @@ impl PartitionEvaluator for Smoothing {
             if !(alpha > 0.0 && alpha <= 1.0) {
                 return exec_err!("ema(value, alpha): alpha is greater than 0 and at most 1, not {alpha}");
             }
-            if !values.is_null(row) && !values.value(row).is_nan() {
+            if !values.is_null(row) && values.value(row).is_finite() {
                 let value = values.value(row);
                 before = Some(before.map_or(value, |before| alpha * value + (1.0 - alpha) * before));
             }
