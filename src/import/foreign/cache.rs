@@ -8,7 +8,7 @@ use super::{Files, ImportError, ImportReport, IntakeOptions, Source, import};
 use crate::store::Store;
 
 /// Bumped when the same files are read as something else.
-const READER: u32 = 1;
+const READER: u32 = 2;
 
 /// A store that mirrors a source.
 #[derive(Debug)]

@@ -78,7 +78,7 @@ fn tree_in(root: &Path) {
         write(
             &root.join("1/datasets").join(id).join("meta.yaml"),
             format!(
-                "digest: {digest}\nname: dataset\nprofile: '{{\"num_rows\": 7}}'\nschema: null\nsource: s\nsource_type: local\n"
+                "digest: {digest}\nname: dataset\nprofile: '{{\"num_rows\": 7, \"mean\": NaN}}'\nschema: null\nsource: s\nsource_type: local\n"
             ),
         );
     }

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::json;
 use super::super::tree::{self, Is, Name};
 use super::super::{ForeignExperiment, Holdings, ImportError, Out, Source, SourceKind};
 use super::entity::{self, META};
-use super::json;
 use super::run::{self, Goals, Project};
 
 const EXPERIMENTS: &str = "experiments";

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, DictionaryArray, Float32Array, Int64Array, ListArray, RecordBatch,
-    StringArray, StructArray, TimestampNanosecondArray, UInt64Array,
+    ArrayRef, BooleanArray, Date32Array, DictionaryArray, Float32Array, Float64Array, Int64Array, ListArray,
+    RecordBatch, StringArray, StructArray, TimestampNanosecondArray, UInt64Array,
 };
 use arrow::datatypes::{DataType, Field, Int8Type, Int64Type};
 use parquet::arrow::ArrowWriter;
@@ -160,10 +160,15 @@ fn json_lines_and_parquet_have_types_and_nest() {
     assert_eq!(all.notes[1], "line 5, its last one, has no end yet: left for next time");
     assert_eq!(all.runs[0].start.name.as_deref(), Some("out"));
     assert_eq!(points(&all.runs[0]), ["train.acc At(0) 1", "train.loss At(0) NaN", "train.loss At(1) -inf"]);
-    assert_eq!(params(&all.runs[0]), ["cfg.b list [1,2]", "cfg.opt text adam"]);
+    assert_eq!(params(&all.runs[0]), ["cfg.b list [1, 2]", "cfg.opt text adam"]);
 
     let path = dir.path().join("sweep.parquet");
     let inner: ArrayRef = Arc::new(Int64Array::from(vec![Some(3), None]));
+    // JSON, by which lists are read, has no NaN.
+    let nan: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, 0.5]));
+    let [a, b] = [("a", DataType::Int64), ("loss", DataType::Float64)].map(|(n, t)| Arc::new(Field::new(n, t, true)));
+    let deep = StructArray::from(vec![(a, inner), (b, nan)]);
+    let deep = StructArray::new(deep.fields().clone(), deep.columns().to_vec(), Some(vec![true, false].into()));
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("id", Arc::new(StringArray::from(vec!["r1", "r2"]))),
         ("lr", Arc::new(Float32Array::from(vec![0.5, f32::NAN]))),
@@ -172,7 +177,7 @@ fn json_lines_and_parquet_have_types_and_nest() {
         ("day", Arc::new(Date32Array::from(vec![19_723, 19_724]))),
         ("kind", Arc::new(["x", "y"].into_iter().collect::<DictionaryArray<Int8Type>>())),
         ("list", Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>([Some([Some(1), None]), None]))),
-        ("deep", Arc::new(StructArray::from(vec![(Arc::new(Field::new("a", DataType::Int64, true)), inner)]))),
+        ("deep", Arc::new(deep)),
         ("time", Arc::new(TimestampNanosecondArray::from(vec![1_704_067_200_000_000_000, 1_704_067_201_000_000_000]))),
         ("auc", Arc::new(Float32Array::from(vec![Some(0.25), None]))),
     ];
@@ -194,11 +199,12 @@ fn json_lines_and_parquet_have_types_and_nest() {
             "deep.a int 3",
             "flag bool true",
             "kind text x",
-            "list list [1,null]",
+            "list list [1, null]",
             "lr float 0.5"
         ]
     );
-    assert_eq!(points(&all.runs[0]), ["auc None 0.25"]);
+    assert_eq!(points(&all.runs[0]), ["deep.loss None NaN", "auc None 0.25"]);
+    assert_eq!(points(&all.runs[1]), [""; 0], "the structure of its row is NULL");
     assert_eq!(all.runs[1].start.start_time.to_string(), "2024-01-01T00:00:01Z");
 }
 
