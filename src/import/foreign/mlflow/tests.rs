@@ -3,18 +3,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::super::{ImportReport, IntakeOptions, Item, Kind, Out, Source, import, open};
+use super::super::testing::{added, bring, noted, nothing_is_missing, rows, walk, write};
+use super::super::{ImportReport, Item, Kind, Out};
 use super::*;
 use crate::Store;
-
-fn write(path: &Path, text: impl AsRef<[u8]>) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-}
 
 const RUN: &str = "0a11223344556677889900aabbccddee";
 
@@ -108,35 +103,6 @@ fn tree_in(root: &Path) {
     write(&root.join("2/mlruns/5/nested/meta.yaml"), run_meta("nested", "FINISHED", "1600000001000", "active"));
     write(&root.join("1/running/tags/bad"), [0xc3, 0x28]);
     std::os::unix::fs::symlink("/etc/hostname", run.join("artifacts/link")).unwrap();
-}
-
-fn source(path: &Path) -> Arc<dyn Source> {
-    open(path.to_str().unwrap(), None).unwrap().remove(0)
-}
-
-async fn bring(path: &Path, store: &Store) -> ImportReport {
-    import(&source(path), store, IntakeOptions::default(), |_| ()).await.unwrap()
-}
-
-fn added(report: &ImportReport) -> Vec<(&'static str, u64)> {
-    Kind::ALL.iter().map(|kind| (kind.name(), report.added[*kind])).filter(|(_, n)| *n > 0).collect()
-}
-
-async fn rows(store: &Store, sql: &str) -> Vec<String> {
-    let options = arrow::util::display::FormatOptions::default().with_null("NULL");
-    let session = store.session().await.unwrap();
-    let mut rows = Vec::new();
-    for batch in session.sql(sql).await.unwrap_or_else(|e| panic!("{e}: {sql}")).collect().await.unwrap() {
-        let columns: Vec<_> = batch
-            .columns()
-            .iter()
-            .map(|c| arrow::util::display::ArrayFormatter::try_new(c.as_ref(), &options).unwrap())
-            .collect();
-        for i in 0..batch.num_rows() {
-            rows.push(columns.iter().map(|c| c.value(i).to_string()).collect::<Vec<_>>().join("|"));
-        }
-    }
-    rows
 }
 
 #[tokio::test]
@@ -398,16 +364,6 @@ async fn what_the_store_cannot_take_is_told() {
     assert!(told(&report).iter().any(|reason| reason.contains("0.1") && reason.contains("0.2")), "{:?}", told(&report));
     assert_eq!(rows(&store, "SELECT key, value FROM params").await, ["lr|0.1"]);
     assert_eq!(added(&report), []);
-}
-
-fn walk(source: &dyn Source) -> Vec<Item> {
-    let mut items = Vec::new();
-    let mut take = |item| {
-        items.push(item);
-        true
-    };
-    let _ = source.walk(&mut Out::new(&mut take));
-    items
 }
 
 proptest! {
