@@ -61,6 +61,11 @@ impl Schema {
         Ok(Schema(tables))
     }
 
+    /// All tables.
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Whether there is a table.
     pub fn has_table(&self, table: &str) -> bool {
         self.0.contains_key(table)

@@ -77,6 +77,8 @@ pub struct Intake<'a> {
     goals: Vec<GoalEntry>,
     /// Experiments that are deleted in the source.
     deleted: BTreeSet<String>,
+    /// Experiments that are counted as added.
+    counted: HashSet<String>,
     /// Experiments that runs were begun in.
     begun: HashSet<String>,
     /// Experiments whose runs are deleted one by one.
@@ -118,6 +120,7 @@ impl<'a> Intake<'a> {
             experiments,
             goals,
             deleted: BTreeSet::new(),
+            counted: HashSet::new(),
             begun: HashSet::new(),
             hidden: HashSet::new(),
             found: Counts::default(),
@@ -188,6 +191,7 @@ impl<'a> Intake<'a> {
             let fresh = || ExperimentState::new(ExperimentId::derive(&new.name, 0), &new.name, Micros(0));
             let state = self.experiments.entry(new.name.clone()).or_insert_with(fresh);
             state.apply(Version { time: Micros::now(), ..Version::ZERO }, edit.clone());
+            self.counted.insert(new.name.clone());
             self.log(Record::Experiment(edit))?;
         }
         self.goals(&new.name, &new.goals)
@@ -226,8 +230,11 @@ impl<'a> Intake<'a> {
             let is_hidden = self.experiments.get(&experiment).is_some_and(ExperimentState::is_deleted);
             if !is_hidden || self.begun.contains(&experiment) {
                 let (set, remove, deleted) = (Vec::new(), Vec::new(), Some(true));
+                // One that a run brought back for a moment, or that is counted as new, is not another one.
+                let is_counted = is_hidden || self.counted.contains(&experiment);
                 let edit = ExperimentEdit { experiment, set, remove, repeat_keys: None, deleted, rename: None };
                 self.log(Record::Experiment(edit))?;
+                self.added[Kind::Experiments] -= u64::from(is_counted);
             }
         }
         Ok(())

@@ -303,6 +303,45 @@ async fn a_database_is_read_while_it_is_written() {
 }
 
 #[tokio::test]
+async fn roots_within_roots_come_along_and_what_lies_too_deep_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("mlruns");
+    let experiment = |place: &str, name: &str, run: &str| {
+        write(&root.join(place).join("meta.yaml"), experiment_meta("1", name, &format!("file:///gone/{name}")));
+        write(&root.join(place).join(run).join("meta.yaml"), run_meta(run, "3", "1600000001000", "active"));
+        write(&root.join(place).join(run).join("params/lr"), "0.1");
+    };
+    experiment("1", "outer", "r1");
+    experiment("1/mlruns/2", "in an experiment", "r2");
+    experiment("1/mlruns/2/mlruns/3", "in one of that", "r3");
+    experiment("notes/old/mlruns/4", "in a folder", "r4");
+    experiment("notes/old/mlruns/.trash/5", "in its trash", "r5");
+    // What a run keeps is a file of it, whatever it looks like.
+    experiment("1/r1/artifacts/mlruns/6", "in a run", "r6");
+    experiment("a/b/c/d/e/f/mlruns/7", "too deep", "r7");
+    let store = Store::create(dir.path().join("store")).unwrap();
+    let report = bring(&root, &store).await;
+    assert_eq!(report.losses(), 0, "{:?}", report.skipped);
+    let notes = noted(&report);
+    for said in [
+        "1/mlruns: it is a second",
+        "2/mlruns: it is a second",
+        "old/mlruns: it is a second",
+        "mlruns/a: it is no experiment",
+    ] {
+        assert!(notes.iter().any(|note| note.contains(said)), "{said} in {notes:#?}");
+    }
+    assert_eq!(
+        rows(&store, "SELECT run_id, experiment, params.lr FROM runs ORDER BY 1").await,
+        ["r1|outer|0.1", "r2|in an experiment|0.1", "r3|in one of that|0.1", "r4|in a folder|0.1"]
+    );
+    // The one in the trash is hidden with its experiment.
+    assert_eq!(report.added[Kind::Runs], 5);
+    assert_eq!(rows(&store, "SELECT count(*) FROM artifacts WHERE run_id = 'r1'").await, ["3"]);
+    nothing_is_missing(&root, &store).await;
+}
+
+#[tokio::test]
 async fn two_stores_with_an_experiment_of_one_name_do_not_fight() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::create(dir.path().join("store")).unwrap();
