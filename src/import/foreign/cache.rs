@@ -30,7 +30,8 @@ impl Cached {
         progress: impl FnMut(u64),
     ) -> Result<Cached, ImportError> {
         let place = std::path::absolute(source.place()).map_err(ImportError::io(source.place()))?;
-        let key = blake3::hash(format!("{READER}\n{}\n{}", source.kind(), place.display()).as_bytes()).to_hex();
+        let key = format!("{READER}\n{}\n{}\n{}", source.kind(), place.display(), source.reading());
+        let key = blake3::hash(key.as_bytes()).to_hex();
         // Taken before anything is read: what changes meanwhile is read the next time.
         let print = source.fingerprint()?;
         let home = folder.join(&key[..16]);

@@ -262,7 +262,7 @@ fn what_cannot_be_read_hides_nothing_else() {
     assert_eq!(points(&all.runs[1]), ["loss At(0) 0.5"]);
     assert_eq!(points(&all.runs[2]), ["loss At(0) 1", "loss_2 At(0) 2"]);
 
-    let wrong = open(&words(&[&path("d.csv")]), named("run")).unwrap_err();
+    let wrong = open(&words(&[&path("d.csv")]), named("run")).unwrap().holdings().unwrap_err();
     assert_eq!(
         wrong.to_string(),
         format!("no column 'run' in '{}'; it has step, loss, loss_2", path("d.csv").display())
