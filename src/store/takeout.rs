@@ -38,17 +38,20 @@ const ROWS: usize = 4096;
 
 impl Store {
     /// Gives out runs with all that belongs to them, in the order in which they are named. Artifacts come as records; their content is
-    /// for the reader to copy. `whole` adds the experiments that none of the runs is in.
+    /// for the reader to copy. `whole` adds the experiments that none of the runs is in; `as_of` takes the sealed state of
+    /// that time.
     ///
     /// # Errors
-    /// [`StoreError::RunNotFound`]; deleted runs count as such.
+    /// [`StoreError::RunNotFound`]; deleted runs count as such. [`StoreError::BeforeHistory`] when the store remembers
+    /// nothing as old as `as_of`.
     pub async fn take_out<E: From<StoreError>>(
         &self,
         runs: &[RunId],
         whole: bool,
+        as_of: Option<Micros>,
         mut each: impl FnMut(Part<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let snapshot = self.snapshot()?;
+        let snapshot = as_of.map_or_else(|| self.snapshot(), |time| self.snapshot_as_of(time))?;
         let mut experiments = Experiments::new(&snapshot).await?;
         if whole {
             for id in experiments.ids() {
