@@ -6,6 +6,7 @@
 mod cache;
 mod driver;
 mod error;
+mod fingerprint;
 mod id;
 mod json;
 mod mlflow;

@@ -22,7 +22,7 @@ use std::time::UNIX_EPOCH;
 pub use files::is_pattern;
 pub use mapping::TableMapping;
 
-use super::{ForeignExperiment, Holdings, ImportError, Out, Source, SourceKind, id, tree};
+use super::{ForeignExperiment, Holdings, ImportError, Out, Source, SourceKind, fingerprint, id};
 use crate::model::{Micros, ParamValue, RunId};
 use build::{Building, Plan, Wrong};
 use cell::{Columns, Row};
@@ -282,7 +282,7 @@ impl Source for Tables {
             Some(name) => self.files.iter().filter_map(|f| Some(f.path.parent()?.join(name))).collect(),
             None => Vec::new(),
         };
-        let print = tree::fingerprint(paths.chain(folders.iter().map(PathBuf::as_path)))?;
+        let print = fingerprint::of(paths.chain(folders.iter().map(PathBuf::as_path)))?;
         // A last line that is left out now is taken once the file has lain still.
         let growing = self.files.iter().filter(|file| rows::is_being_written(&file.path)).count();
         Ok(if growing > 0 { blake3::hash(format!("{print}{growing}").as_bytes()).to_hex().to_string() } else { print })
