@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 
 use super::copy::{facts, frame_columns};
 use super::error::StoreError;
-use super::merge::{self, Merged, MergedRun};
+use super::merge::{self, MergedRun};
 use super::missing::{self, Differences};
 use super::snapshot::Snapshot;
 use super::{Store, shown};
@@ -63,7 +63,7 @@ impl Store {
         drop(seen);
         for group in runs.chunks(GROUP) {
             let ids: BTreeSet<RunId> = group.iter().map(|run| (*run).clone()).collect();
-            let merged = states(&snapshot, &ids).await?;
+            let merged = merge::merge_runs(&snapshot, &ids).await?;
             for run in group {
                 let found = &merged.runs[*run];
                 let experiment = experiments.of(found);
@@ -86,13 +86,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// The states of some runs: those live records alone are merged that are about them.
-async fn states(snapshot: &Snapshot, runs: &BTreeSet<RunId>) -> Result<Merged, StoreError> {
-    let live = &snapshot.live().states;
-    let of_these = runs.iter().filter_map(|run| Some((run.clone(), live.get(run)?.clone()))).collect();
-    merge::merge_states(snapshot, of_these, runs, &BTreeSet::new()).await
 }
 
 /// The experiments of a store, and which of them were given out.
