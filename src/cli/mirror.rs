@@ -1,17 +1,49 @@
-//! The store of another tool, queried in place: it is read into a folder for such things, again only where it changed.
+//! Which store a question is about: one of ours, now or as it was, or that of another tool, which is read into a folder
+//! for such things, again only where it changed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use runlake::import::foreign::{self, Cached, Skipped};
+use runlake::import::foreign::{self, Cached, Skipped, TableMapping};
 use runlake::{Error, Store};
 
-use super::Failure;
 use super::output::{counted, say};
+use super::place::Past;
 use super::progress::Progress;
+use super::{Failure, Place};
+
+/// Options that say which store, and which state of it.
+#[derive(Debug, Default, clap::Args)]
+pub struct AskedArgs {
+    /// Reads the store of another tool in place, as `runlake import` does: an MLflow folder or database, a root of
+    /// rubicon-ml, an export of Neptune, an Optuna database, a TensorBoard folder, a table
+    #[arg(long, value_name = "PATH", conflicts_with = "as_of")]
+    pub from: Option<String>,
+    /// What the columns of a table are, as `runlake import table --save-mapping` saves it
+    #[arg(long, value_name = "FILE", requires = "from", conflicts_with = "as_of")]
+    pub mapping: Option<PathBuf>,
+    #[command(flatten)]
+    pub past: Past,
+}
+
+impl AskedArgs {
+    /// Opens the store that is meant; which state of it is for the session.
+    pub async fn open(&self, place: &Place) -> Result<Store, Failure> {
+        match &self.from {
+            Some(foreign) => open(foreign, self.mapping.as_deref()).await,
+            None => place.open(),
+        }
+    }
+}
 
 /// The store that mirrors what a path holds.
-pub async fn open(place: &str) -> Result<Store, Failure> {
-    let sources = foreign::open(place, None).map_err(Error::from)?;
+async fn open(place: &str, mapping: Option<&Path>) -> Result<Store, Failure> {
+    let sources = match mapping {
+        Some(mapping) => {
+            let mapping = TableMapping::read(mapping).map_err(Error::from)?;
+            vec![foreign::open_tables(&[place.to_string()], mapping).map_err(Error::from)?]
+        }
+        None => foreign::open(place, None).map_err(Error::from)?,
+    };
     let [source] = sources.as_slice() else {
         let places: Vec<_> = sources.iter().map(|s| format!("'{}'", s.place().display())).collect();
         return Err(

@@ -31,7 +31,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
 
-pub use runs::{FILES, LINES, RunsError, RunsWritten, write_runs};
+pub use runs::{FILES, LINES, LostFile, RunsError, RunsOptions, RunsWritten, write_runs};
 pub use table::{TableOptions, render_table};
 pub use visible::{clip, display_width, escape};
 

@@ -448,6 +448,11 @@ impl RunState {
         self.links.values().map(|slot| &slot.value)
     }
 
+    /// The artifact with this path.
+    pub fn artifact(&self, path: &str) -> Option<&ArtifactEntry> {
+        self.artifacts.get(path).map(|slot| &slot.value)
+    }
+
     /// Its artifacts, by path.
     pub fn artifacts(&self) -> impl Iterator<Item = &ArtifactEntry> {
         self.artifacts.values().map(|slot| &slot.value)

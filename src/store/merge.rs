@@ -54,6 +54,13 @@ pub async fn merge(snapshot: &Snapshot, extra: &BTreeSet<RunId>, alive: &BTreeSe
     merge_states(snapshot, snapshot.live().states.clone(), extra, alive).await
 }
 
+/// Like [`merge`], for some runs alone, sealed or live.
+pub async fn merge_runs(snapshot: &Snapshot, runs: &BTreeSet<RunId>) -> Result<Merged> {
+    let live = &snapshot.live().states;
+    let of_these = runs.iter().filter_map(|run| Some((run.clone(), live.get(run)?.clone()))).collect();
+    merge_states(snapshot, of_these, runs, &BTreeSet::new()).await
+}
+
 /// Like [`merge`], with the states of the live runs taken out of the snapshot: those of a large batch are no small thing
 /// to copy.
 pub async fn merge_states(

@@ -19,7 +19,7 @@ pub(crate) mod merge;
 mod missing;
 mod object;
 pub mod ops;
-mod parallel;
+pub(crate) mod parallel;
 mod past;
 mod points;
 mod run;

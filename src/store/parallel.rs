@@ -1,14 +1,25 @@
-//! Plain threads for work on data in memory, which would hold up an async runtime.
+//! Plain threads for work that would hold up an async runtime: on data in memory, or waiting for a disk.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Most threads at once: more gain little where memory is what limits.
 const MOST: usize = 8;
+/// Threads that wait for a disk: syncs that are asked for at once, it does at once.
+const WAITING: usize = 16;
 
 /// `work(0)` to `work(n - 1)` on as many threads as there are cores; the results in that order.
 pub fn each<R: Send>(n: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = cores.min(MOST).min(n);
+    shared_out(cores.min(MOST), n, work)
+}
+
+/// Like [`each`], for work that waits for a disk most of the time.
+pub fn each_waiting<R: Send>(n: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    shared_out(WAITING, n, work)
+}
+
+fn shared_out<R: Send>(threads: usize, n: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    let threads = threads.min(n);
     if threads <= 1 {
         return (0..n).map(work).collect();
     }
@@ -44,6 +55,7 @@ mod tests {
     #[test]
     fn results_come_in_order() {
         assert_eq!(super::each(1000, |i| i * i), (0..1000).map(|i| i * i).collect::<Vec<_>>());
+        assert_eq!(super::each_waiting(100, |i| i), (0..100).collect::<Vec<_>>());
         assert!(super::each(0, |i| i).is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::array::{AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
@@ -118,7 +118,19 @@ fn keep(
 ) -> std::result::Result<RecordBatch, arrow::error::ArrowError> {
     let [runs, experiments] = IDS.map(|id| rows.column_by_name(id).expect("every table of runs has both ids"));
     let (runs, experiments) = (runs.as_string::<i32>(), experiments.as_string::<i32>());
-    let kept: BooleanArray = (0..rows.num_rows()).map(|i| Some(keep(runs.value(i), experiments.value(i)))).collect();
+    // Rows of a run follow each other, and whether it counts is looked up in trees.
+    let mut last: Option<(&str, &str, bool)> = None;
+    let mut kept = BooleanBufferBuilder::new(rows.num_rows());
+    for i in 0..rows.num_rows() {
+        let (run, experiment) = (runs.value(i), experiments.value(i));
+        let is_kept = match last {
+            Some((same, other, is_kept)) if same == run && other == experiment => is_kept,
+            _ => keep(run, experiment),
+        };
+        last = Some((run, experiment, is_kept));
+        kept.append(is_kept);
+    }
+    let kept = BooleanArray::new(kept.finish(), None);
     filter_record_batch(rows, &kept)
 }
 

@@ -8,10 +8,10 @@ use arrow::datatypes::{DataType, Field, Schema};
 
 use super::copy::{facts, frame_columns};
 use super::error::StoreError;
-use super::merge::{self, Merged, MergedRun};
+use super::merge::{self, MergedRun};
 use super::missing::{self, Differences};
 use super::snapshot::Snapshot;
-use super::{Store, shown};
+use super::{AsOf, Store, shown};
 use crate::model::{
     ExperimentEdit, ExperimentId, ExperimentOrigin, ExperimentState, MetricGoal, MetricPoints, Micros, Record, RunId,
     RunState, SeriesKind, SeriesPoint, Status, Step,
@@ -38,17 +38,20 @@ const ROWS: usize = 4096;
 
 impl Store {
     /// Gives out runs with all that belongs to them, in the order in which they are named. Artifacts come as records; their content is
-    /// for the reader to copy. `whole` adds the experiments that none of the runs is in.
+    /// for the reader to copy. `whole` adds the experiments that none of the runs is in; `as_of` takes the sealed state of
+    /// that time.
     ///
     /// # Errors
-    /// [`StoreError::RunNotFound`]; deleted runs count as such.
+    /// [`StoreError::RunNotFound`]; deleted runs count as such. [`StoreError::BeforeHistory`] when the store remembers
+    /// nothing as old as `as_of`.
     pub async fn take_out<E: From<StoreError>>(
         &self,
         runs: &[RunId],
         whole: bool,
+        as_of: Option<AsOf>,
         mut each: impl FnMut(Part<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let snapshot = self.snapshot()?;
+        let snapshot = as_of.map_or_else(|| self.snapshot(), |as_of| self.snapshot_at(as_of))?;
         let mut experiments = Experiments::new(&snapshot).await?;
         if whole {
             for id in experiments.ids() {
@@ -60,7 +63,7 @@ impl Store {
         drop(seen);
         for group in runs.chunks(GROUP) {
             let ids: BTreeSet<RunId> = group.iter().map(|run| (*run).clone()).collect();
-            let merged = states(&snapshot, &ids).await?;
+            let merged = merge::merge_runs(&snapshot, &ids).await?;
             for run in group {
                 let found = &merged.runs[*run];
                 let experiment = experiments.of(found);
@@ -83,13 +86,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// The states of some runs: those live records alone are merged that are about them.
-async fn states(snapshot: &Snapshot, runs: &BTreeSet<RunId>) -> Result<Merged, StoreError> {
-    let live = &snapshot.live().states;
-    let of_these = runs.iter().filter_map(|run| Some((run.clone(), live.get(run)?.clone()))).collect();
-    merge::merge_states(snapshot, of_these, runs, &BTreeSet::new()).await
 }
 
 /// The experiments of a store, and which of them were given out.

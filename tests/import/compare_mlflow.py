@@ -35,6 +35,7 @@ from mlflow.tracking import MlflowClient  # noqa: E402
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "engines"))
 from program import Store  # noqa: E402
+import search_mlflow  # noqa: E402
 
 START = 1_700_000_000_000
 
@@ -236,6 +237,10 @@ def main() -> None:
         uri = f"sqlite:///{database}"
         fill(MlflowClient(uri, uri), folder)
         compare(binary, "database", uri, uri)
+        searched = folder / "searched"
+        search_mlflow.compare(binary, "folder", searched.as_uri(), str(searched))
+        uri = f"sqlite:///{folder / 'searched.db'}"
+        search_mlflow.compare(binary, "database", uri, uri)
         if args.data and (args.data / "mlflow").is_dir():
             for found in sorted((args.data / "mlflow").glob("*.db")):
                 ours, theirs = folder / found.name, folder / f"theirs-{found.name}"

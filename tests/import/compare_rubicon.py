@@ -21,6 +21,7 @@ from rubicon_ml.repository.utils import json as rubicon_json
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "engines"))
 from program import Store  # noqa: E402
+import search_rubicon  # noqa: E402
 
 UTC = datetime.timezone.utc
 
@@ -278,6 +279,7 @@ def main() -> None:
         root = folder / "rubicon-root"
         fill(Rubicon(persistence="filesystem", root_dir=str(root)), folder)
         compare(binary, "root", root)
+        search_rubicon.compare(binary)
         sample = args.data and args.data / "rubicon" / "rubicon-root-sample.tar.gz"
         if sample and sample.is_file():
             with tarfile.open(sample) as archive:

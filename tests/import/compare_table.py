@@ -138,7 +138,7 @@ def compare_tree(binary: str, folder: pathlib.Path) -> None:
         theirs += [(name, *rest) for rest in numbers(pd.read_csv(place / "metrics.csv", float_precision="round_trip"), ["epoch"], ["train/loss", "val/acc"])]
         back = yaml.safe_load((place / "config.yaml").read_text())
         params += [(name, "optimizer.lr", cell(back["optimizer"]["lr"])), (name, "seed", cell(float(back["seed"])))]
-        params += [(name, "optimizer.betas", json.dumps(back["optimizer"]["betas"], separators=(",", ":"))), (name, "amp", str(back["amp"]).lower()), (name, "note", None)]
+        params += [(name, "optimizer.betas", json.dumps(back["optimizer"]["betas"])), (name, "amp", str(back["amp"]).lower()), (name, "note", None)]
     compared = Comparison(binary, folder, "out/run-*/metrics.csv")
     compared.bring("table", out / "run-*" / "metrics.csv", "--run-from-path", "--params-file", "config.yaml")
     compared.equal("metric points", theirs, compared.rows("SELECT r.name, step, key, value FROM metrics m JOIN runs r USING (run_id)"))

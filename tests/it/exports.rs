@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use runlake::{Metrics, ParamValue, RunOptions, Status, Store};
+use runlake::{Metrics, Micros, ParamValue, RunOptions, Status, Store};
 
 use crate::ask::{now, one};
 use crate::program::{done, kill, runlake, text};
@@ -110,7 +110,6 @@ async fn a_failed_export_leaves_no_half_file() {
     let dir = tempfile::tempdir().unwrap();
     let (source, _) = stores(dir.path());
     let run = source.start_run(RunOptions::new("e")).unwrap();
-    run.log_artifact_bytes("x", b"right").unwrap();
     run.finish(Status::Finished).unwrap();
     let failed = |args: &[&str]| {
         let mut command = runlake(&dir.path().join("from"));
@@ -123,8 +122,6 @@ async fn a_failed_export_leaves_no_half_file() {
     let sql = "SELECT 1 / (2 - value) FROM generate_series(1, 2)";
     assert!(failed(&["--sql", sql, "--out", "a.csv"]).contains("ivide by zero"));
     assert!(failed(&["runs", "no_such_table", "--out", "b.csv"]).contains("no_such_table"));
-    std::fs::write(dir.path().join("from/artifacts").join(run.id().as_str()).join("x"), b"wrong").unwrap();
-    assert!(failed(&["--runs", "--out", "out"]).contains("is damaged"));
     assert!(failed(&["--runs", "--out", "from"]).contains("there are files in it already"));
     assert!(failed(&["--runs", "nobody", "--out", "out"]).contains("nobody"));
     assert!(failed(&["--out", "out"]).contains("there is nothing to export"));
@@ -158,4 +155,66 @@ async fn a_killed_export_leaves_no_half_file_under_its_name() {
     assert!(is_under_way());
     kill(&mut child);
     assert_eq!(std::fs::read_to_string(dir.path().join("big.csv")).unwrap(), "old");
+}
+
+#[tokio::test]
+async fn an_earlier_state_and_the_store_of_another_tool_are_exported_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, target) = stores(dir.path());
+    let mut then = String::new();
+    for name in ["early", "late"] {
+        then = Micros::now().to_string();
+        source.start_run(RunOptions::new("e").name(name)).unwrap().finish(Status::Finished).unwrap();
+        source.close_segment().unwrap();
+        source.seal().await.unwrap();
+    }
+    let export = |out: &Path, args: &[&str]| {
+        let mut command = runlake(&dir.path().join("from"));
+        command.env("XDG_CACHE_HOME", dir.path().join("cache")).arg("export").args(args).arg("--out").arg(out);
+        command
+    };
+    let out = |name: &str| dir.path().join(name);
+    done(&mut export(&out("then"), &["--runs", "--as-of", &then]));
+    done(runlake(&dir.path().join("to")).arg("log").arg(out("then").join("runs.jsonl")));
+    assert_eq!(now(&target, "SELECT name FROM runs").await, [["early"]]);
+    done(&mut export(&out("then.csv"), &["--sql", "SELECT name FROM runs", "--as-of", &then]));
+    assert_eq!(std::fs::read_to_string(out("then.csv")).unwrap(), "name\nearly\n");
+    let before = export(&out("before"), &["--runs", "--as-of", "2020-01-01"]).output().unwrap();
+    assert!(!before.status.success() && !out("before").exists(), "{}", text(&before.stderr));
+
+    std::fs::write(out("sweep.csv"), "trial,lr,auc\nt1,0.1,0.9\nt2,0.2,0.8\n").unwrap();
+    std::fs::write(out("sweep.json"), r#"{"run_id": "trial", "params": ["lr"], "metrics": ["auc"]}"#).unwrap();
+    let (table, mapping) = (out("sweep.csv").display().to_string(), out("sweep.json").display().to_string());
+    done(&mut export(&out("foreign"), &["--runs", "--from", &table, "--mapping", &mapping]));
+    done(runlake(&dir.path().join("to")).arg("log").arg(out("foreign").join("runs.jsonl")));
+    let found =
+        now(&target, "SELECT run_id, params.lr, metrics.auc FROM runs WHERE experiment = 'sweep' ORDER BY 1").await;
+    assert_eq!(found, [["t1", "0.1", "0.9"], ["t2", "0.2", "0.8"]]);
+    for (args, says) in [
+        (vec!["--from", &table, "--as-of", &then], "cannot be used with"),
+        (vec!["--mapping", &mapping, "--as-of", &then], "cannot be used with"),
+        (vec!["--mapping", &mapping], "--from <PATH>"),
+    ] {
+        let output = export(&out("wrong"), &["--runs"]).args(&args).output().unwrap();
+        assert!(output.status.code() == Some(2) && text(&output.stderr).contains(says), "{}", text(&output.stderr));
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_named_and_the_rest_is_exported() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, target) = stores(dir.path());
+    let run = source.start_run(RunOptions::new("e")).unwrap();
+    run.log_artifact_bytes("good.bin", b"content").unwrap();
+    run.log_artifact_bytes("bad.bin", b"content").unwrap();
+    let file = dir.path().join("from/artifacts").join(run.id().as_str()).join("bad.bin");
+    run.finish(Status::Finished).unwrap();
+    std::fs::write(file, "other").unwrap();
+    let out = dir.path().join("out");
+    let output = runlake(&dir.path().join("from")).args(["export", "--runs", "--out"]).arg(&out).output().unwrap();
+    let err = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("not exported: file 'bad.bin' of run") && err.contains("is damaged"), "{err}");
+    done(runlake(&dir.path().join("to")).arg("log").arg(out.join("runs.jsonl")));
+    assert_eq!(now(&target, "SELECT path FROM artifacts").await, [["good.bin"]]);
 }

@@ -1,96 +1,24 @@
-//! Bringing runs in from other tools with the real command: refused wholes, reports, a killed import, a foreign store in place.
+//! Bringing runs in from other tools with the real command: refused wholes, reports, a foreign store in place.
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use runlake::Store;
 
-use crate::ask::{Rows, now, one};
-use crate::program::{done, kill, runlake, text};
+use crate::ask::one;
+use crate::killed_imports::mlflow;
+use crate::program::{done, runlake, text};
 
 fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
 }
 
-/// An MLflow folder of some runs, with 40 points, 3 params, 2 tags and a file each.
-fn folder_of(root: &Path, runs: u32) {
-    let meta = format!("artifact_location: file://{}\nexperiment_id: '1'\nname: many\n", root.display());
-    write(&root.join("1/meta.yaml"), &meta);
-    for n in 0..runs {
-        let run = root.join(format!("1/run{n:05}"));
-        let meta = format!(
-            "run_id: run{n:05}\nlifecycle_stage: active\nstatus: 3\nstart_time: {}\nend_time: {}\nuser_id: ana\n",
-            1_700_000_000_000_i64 + i64::from(n),
-            1_700_000_100_000_i64 + i64::from(n)
-        );
-        write(&run.join("meta.yaml"), &meta);
-        for (key, value) in [("lr", format!("1e-0{}", n % 9 + 1)), ("n", n.to_string()), ("model", "gbm".to_string())] {
-            write(&run.join("params").join(key), &value);
-        }
-        write(&run.join("tags/mlflow.runName"), &format!("run {n}"));
-        write(&run.join("tags/stage"), "dev");
-        write(&run.join("artifacts/out.txt"), &format!("output of {n}"));
-        for key in ["loss", "auc"] {
-            let lines: String = (0..20)
-                .map(|i| format!("{} {} {i}\n", 1_700_000_000_000_i64 + i, f64::from(n) + i as f64 / 7.0))
-                .collect();
-            write(&run.join("metrics").join(key), &lines);
-        }
-    }
-}
-
-async fn everything(store: &Path) -> Vec<Rows> {
-    let store = Store::open(store).unwrap();
-    let mut all = Vec::new();
-    for sql in [
-        "SELECT run_id, experiment, name, status, start_time, end_time, user, config_id FROM runs ORDER BY 1",
-        "SELECT run_id, key, value, type, num FROM params ORDER BY 1, 2",
-        "SELECT run_id, key, step, time, value FROM metrics ORDER BY 1, 2, 3",
-        "SELECT run_id, key, value FROM tags ORDER BY 1, 2",
-        "SELECT run_id, path, size, digest FROM artifacts ORDER BY 1, 2",
-        "SELECT run_id, key, count, mean, last FROM metric_stats ORDER BY 1, 2",
-        "SELECT experiment FROM experiments",
-    ] {
-        all.push(now(&store, sql).await);
-    }
-    all
-}
-
-#[tokio::test]
-async fn an_import_that_was_killed_is_finished_by_the_next() {
-    let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().join("mlruns");
-    folder_of(&root, 600);
-    let clean = dir.path().join("clean");
-    Store::create(&clean).unwrap();
-    done(runlake(&clean).arg("import").arg(&root));
-    let wanted = everything(&clean).await;
-
-    let torn = dir.path().join("torn");
-    Store::create(&torn).unwrap();
-    let mut killed = 0;
-    for wait in [60, 110, 170, 260, 400] {
-        let mut child = runlake(&torn).arg("import").arg(&root).stderr(std::process::Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(wait));
-        killed += u32::from(child.try_wait().unwrap().is_none());
-        kill(&mut child);
-        if wait == 170 {
-            done(runlake(&torn).arg("seal"));
-        }
-    }
-    assert!(killed > 0, "every import ended before it was killed");
-    done(runlake(&torn).arg("import").arg(&root));
-    assert!(everything(&torn).await == wanted, "a killed import and the next one add up to something else than one");
-    done(runlake(&torn).arg("import").arg("--audit").arg(&root));
-}
-
 #[tokio::test]
 async fn what_cannot_be_read_is_told_and_strict_imports_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (root, store, report) = (dir.path().join("mlruns"), dir.path().join("store"), dir.path().join("report.jsonl"));
-    folder_of(&root, 3);
+    mlflow(&root, 3);
     write(&root.join("1/run00001/metrics/loss"), "1700000000000 0.5 0\n1700000000001 nonsense 1\n");
     Store::create(&store).unwrap();
 
@@ -118,7 +46,7 @@ async fn what_cannot_be_read_is_told_and_strict_imports_nothing() {
 async fn a_foreign_store_is_asked_in_place_and_read_again_once_it_changed() {
     let dir = tempfile::tempdir().unwrap();
     let (root, cache) = (dir.path().join("mlruns"), dir.path().join("cache"));
-    folder_of(&root, 4);
+    mlflow(&root, 4);
     let ask = |sql: &str| {
         let mut command = runlake(Path::new("/nowhere"));
         let command = command.env("XDG_CACHE_HOME", &cache).arg("sql").arg("--from").arg(&root);

@@ -11,6 +11,7 @@ mod exports;
 mod hostile;
 mod imports;
 mod killed;
+mod killed_imports;
 mod log_and_ask;
 mod phases;
 mod processes;

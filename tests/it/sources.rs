@@ -138,12 +138,27 @@ async fn a_table_is_read_as_its_mapping_says_and_the_mapping_may_be_kept() {
     Store::create(&store).unwrap();
     write(&table, "trial,hp_lr,hp_model,val_auc,note\nt1,0.1,gbm,0.9,x\nt2,1e-3,None,0.8,\nt3,0.1,gbm,,y\n");
     let (table, mapping) = (table.to_str().unwrap(), mapping.to_str().unwrap());
+    // Without a mapping the columns are something else; both may be asked in place.
+    let ask = |words: &[&str], sql: &str| {
+        let mut command = runlake(Path::new("/nowhere"));
+        let command =
+            command.env("XDG_CACHE_HOME", dir.path().join("cache")).args(["sql", "--from", table]).args(words);
+        done(command.args(["--format", "csv", "-c", sql])).lines().nth(1).unwrap_or_default().to_string()
+    };
     let options = ["--run-id", "trial", "--param", "hp_*", "--metric", "val_auc", "--tag", "note"];
     let told = bring(&store, &[&["table", table, "--save-mapping", mapping], options.as_slice()].concat());
     assert!(told.contains("found table") && told.contains("3 runs in 1 experiment"), "{told}");
     assert!(told.contains("runs by column 'trial'; params: hp_lr, hp_model; metrics: val_auc; tags: note"), "{told}");
     // The mapping alone says the same.
     bring(&store, &[table, "--mapping", mapping]);
+    for _ in 0..2 {
+        assert_eq!(ask(&["--mapping", mapping], "SELECT count(*) FROM tags WHERE key = 'note'"), "2");
+        assert_eq!(ask(&[], "SELECT count(*) FROM tags WHERE key = 'note'"), "0");
+    }
+    let other = mapping.replace("mapping.json", "other.json");
+    write(Path::new(&other), r#"{"run_id": "trial", "tags": ["note"], "experiment": "named"}"#);
+    assert_eq!(ask(&["--mapping", &other], "SELECT DISTINCT experiment FROM runs"), "named");
+    assert_eq!(ask(&["--mapping", mapping], "SELECT DISTINCT experiment FROM runs"), "sweep");
     let open = Store::open(&store).unwrap();
     let sql =
         "SELECT run_id, experiment, params.hp_lr, params.hp_model, metrics.val_auc, tags.note FROM runs ORDER BY 1";

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use runlake::export::{Format, RunsError, escape, write_runs};
-use runlake::{RunId, Store};
+use runlake::export::{Format, LostFile, RunsError, RunsOptions, escape, write_runs};
+use runlake::{RunId, SessionOptions, Store};
 
 use crate::cli::answer::{Answer, Engine, Stopped};
 use crate::cli::aside::AsideFolder;
+use crate::cli::mirror::AskedArgs;
 use crate::cli::output::{counted, say, size};
 use crate::cli::progress::Progress;
 use crate::cli::target::{Target, check_binary};
@@ -23,8 +24,12 @@ Examples:
   runlake export runs metrics --out tables/      a Parquet file of each
   runlake export params --format csv --out -
   runlake export --runs --out backup             all runs, with their files, as lines for `runlake log`
+  runlake export --runs --as-of 2026-11-23 --out yesterday
+  runlake export --from ./mlruns --runs --out runs
   runlake export --runs -e churn --where \"status = 'FINISHED'\" --out churn
-  runlake --store other log churn/runs.jsonl     and back in")]
+  runlake --store other log churn/runs.jsonl     and back in
+
+Exits with 1 when a file of a run is damaged or gone; it is named, and the rest is exported.")]
 pub struct ExportArgs {
     /// Tables to write as they are; frames.NAME is one that runs logged
     #[arg(value_name = "TABLE")]
@@ -41,6 +46,8 @@ pub struct ExportArgs {
     /// Only runs for which this SQL condition over `runs` holds
     #[arg(long = "where", value_name = "SQL", requires = "runs")]
     pub condition: Option<String>,
+    #[command(flatten)]
+    pub asked: AskedArgs,
     /// How rows are written: csv, tsv, json, ndjson, parquet, arrow, markdown, html, table or line
     ///
     /// [default: what the ending of --out says, else parquet]
@@ -49,6 +56,12 @@ pub struct ExportArgs {
     /// A file, replaced once all is written; a folder for several tables, and for runs a new one; - is stdout
     #[arg(long, value_name = "PATH")]
     pub out: PathBuf,
+}
+
+impl ExportArgs {
+    fn session(&self) -> SessionOptions {
+        self.asked.past.options()
+    }
 }
 
 pub async fn run(place: &Place, args: ExportArgs) -> Outcome {
@@ -99,7 +112,7 @@ async fn answers(place: &Place, args: &ExportArgs, queries: &[Query]) -> Outcome
     let by_ending = out.filter(|_| !is_folder).and_then(Format::of_path);
     let format = args.format.or(by_ending).unwrap_or(Format::Parquet);
     check_binary(format, out, if is_folder { 1 } else { queries.len() })?;
-    let store = place.open()?;
+    let store = args.asked.open(place).await?;
     let mut targets = Vec::new();
     for query in queries {
         let path = match (out, &query.name) {
@@ -113,7 +126,7 @@ async fn answers(place: &Place, args: &ExportArgs, queries: &[Query]) -> Outcome
         targets.push((Target::open(path.as_deref(), format, Some(0))?, path));
     }
     // One session, so that all tables are of one state.
-    let session = Arc::new(store.session().await?);
+    let session = Arc::new(store.session_with(args.session()).await?);
     for warning in session.warnings() {
         say(format_args!("warning: {warning}"));
     }
@@ -159,11 +172,12 @@ async fn runs(place: &Place, args: &ExportArgs, ids: &[String]) -> Outcome {
     }
     // The place is checked before the store is read.
     let folder = AsideFolder::create(&args.out)?;
-    let store = place.open()?;
+    let store = args.asked.open(place).await?;
     let whole = ids.is_empty() && args.experiment.is_none() && args.condition.is_none();
     let runs = chosen(&store, args, ids).await?;
     let progress = Progress::of(runs.len() as u64, "exporting runs");
-    let written = write_runs(&store, &runs, whole, folder.path(), |_| progress.done(1)).await;
+    let options = RunsOptions { whole, as_of: args.asked.past.as_of };
+    let written = write_runs(&store, &runs, options, folder.path(), |_| progress.done(1)).await;
     drop(progress);
     let written = written.map_err(failed)?;
     folder.publish()?;
@@ -176,12 +190,15 @@ async fn runs(place: &Place, args: &ExportArgs, ids: &[String]) -> Outcome {
         counted(written.artifacts, "file"),
         size(written.artifact_bytes),
     ));
-    Ok(Exit::Done)
+    for LostFile { run, path, reason } in &written.lost {
+        say(format_args!("not exported: file '{path}' of run '{run}': {reason}"));
+    }
+    Ok(if written.lost.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 /// The runs that were asked for, oldest first.
 async fn chosen(store: &Store, args: &ExportArgs, ids: &[String]) -> Result<Vec<RunId>, Failure> {
-    let session = store.session().await?;
+    let session = store.session_with(args.session()).await?;
     let mut conditions = Vec::new();
     if let Some(experiment) = &args.experiment {
         conditions.push(format!("experiment = '{}'", experiment.replace('\'', "''")));

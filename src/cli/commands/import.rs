@@ -135,6 +135,7 @@ fn sources(words: &[String], columns: &ColumnArgs) -> Result<Vec<Arc<dyn Source>
         let mapping = columns.mapping()?;
         let tables = foreign::open_tables(places, mapping.clone()).map_err(Error::from)?;
         // A mapping that does not fit is not worth saving.
+        tables.holdings().map_err(Error::from)?;
         columns.save(&mapping)?;
         return Ok(vec![tables]);
     }

@@ -10,10 +10,10 @@ use runlake::export::{Format, escape};
 use runlake::{Session, SessionOptions, within};
 
 use crate::cli::answer::{Answer, Engine, Stopped};
-use crate::cli::place::Past;
+use crate::cli::mirror::AskedArgs;
 use crate::cli::statements::{Statement, split};
 use crate::cli::target::{Target, check_binary};
-use crate::cli::{Exit, Failure, Outcome, Place, mirror, values};
+use crate::cli::{Exit, Failure, Outcome, Place, values};
 
 /// Answers SQL
 #[derive(Debug, Default, clap::Args)]
@@ -25,6 +25,7 @@ Examples:
   runlake sql -c 'SELECT * FROM runs WHERE experiment = $e' --param e=churn --format json
   runlake sql -f report.sql --out report.md
   runlake sql --from ./mlruns -c 'SELECT experiment, count(*) FROM runs GROUP BY 1'
+  runlake sql --from results.csv --mapping results.json -c 'SELECT * FROM runs'
   echo 'DESCRIBE runs' | runlake sql")]
 pub struct SqlArgs {
     /// Statements to answer; may be given several times
@@ -44,12 +45,8 @@ pub struct SqlArgs {
     /// A value for $NAME in the statements: a number, true, false, null, else text ('1' is text)
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = values::param)]
     pub params: Vec<(String, ScalarValue)>,
-    /// Queries the store of another tool in place, as `runlake import` reads it: an MLflow folder or database, a root of
-    /// rubicon-ml, an export of Neptune, an Optuna database, a TensorBoard folder, a table
-    #[arg(long, value_name = "PATH", conflicts_with = "as_of")]
-    pub from: Option<String>,
     #[command(flatten)]
-    pub past: Past,
+    pub asked: AskedArgs,
     /// Seconds that a statement may take
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     pub timeout: Option<Duration>,
@@ -83,12 +80,9 @@ async fn answer_all(place: &Place, args: &SqlArgs, texts: &[String]) -> Outcome 
     check_binary(format, out, statements.len())?;
     let mut target = Target::open(out, format, args.max_rows)?;
 
-    let options = args.past.options();
+    let options = args.asked.past.options();
     let options = SessionOptions { memory_bytes: args.memory.or(options.memory_bytes), ..options };
-    let store = match &args.from {
-        Some(foreign) => mirror::open(foreign).await?,
-        None => place.open()?,
-    };
+    let store = args.asked.open(place).await?;
     let session = Arc::new(store.session_with(options).await?);
     for warning in session.warnings() {
         eprintln!("warning: {}", escape(&warning));

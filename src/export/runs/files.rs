@@ -20,11 +20,11 @@ pub(super) fn copy(store: &Store, folder: &Path, run: &RunId, entry: &ArtifactEn
     let names = [format!("{FILES}/{run}/{}", entry.path), format!("{FILES}/{run}/~{}", entry.digest)];
     let [name, other] = &names;
     match create(&folder.join(name)) {
-        Ok(file) => fill(store, file, &folder.join(name), entry).map(|()| name.clone()),
+        Ok(file) => filled(store, file, &folder.join(name), entry).map(|()| name.clone()),
         Err(_) => {
             let path = folder.join(other);
             match create(&path) {
-                Ok(file) => fill(store, file, &path, entry).map(|()| other.clone()),
+                Ok(file) => filled(store, file, &path, entry).map(|()| other.clone()),
                 // Two such artifacts may have one content.
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(other.clone()),
                 Err(e) => Err(RunsError::Io { path, source: e }),
@@ -36,6 +36,11 @@ pub(super) fn copy(store: &Store, folder: &Path, run: &RunId, entry: &ArtifactEn
 fn create(path: &Path) -> io::Result<File> {
     std::fs::create_dir_all(path.parent().expect("it lies in a folder"))?;
     File::create_new(path)
+}
+
+/// Fills a file, or removes it.
+fn filled(store: &Store, file: File, path: &Path, entry: &ArtifactEntry) -> Result<(), RunsError> {
+    fill(store, file, path, entry).inspect_err(|_| drop(std::fs::remove_file(path)))
 }
 
 fn fill(store: &Store, mut file: File, path: &Path, entry: &ArtifactEntry) -> Result<(), RunsError> {

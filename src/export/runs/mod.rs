@@ -16,13 +16,33 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{Record, RunId};
 use crate::store::takeout::Part;
-use crate::store::{Store, StoreError};
+use crate::store::{AsOf, Store, StoreError};
 use line::Line;
 
 /// Name of the file of lines.
 pub const LINES: &str = "runs.jsonl";
 /// Name of the folder of files, one folder in it for each run.
 pub const FILES: &str = "artifacts";
+
+/// Which state of the runs is written, and what beside them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunsOptions {
+    /// Adds the experiments that none of the runs is in.
+    pub whole: bool,
+    /// The sealed state of that time; the newest one with what is live, unless it is said.
+    pub as_of: Option<AsOf>,
+}
+
+/// A file of a run that the store cannot give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostFile {
+    /// The run.
+    pub run: RunId,
+    /// Its name in the run.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
 
 /// What was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,6 +58,8 @@ pub struct RunsWritten {
     pub artifacts: u64,
     /// Their size in bytes.
     pub artifact_bytes: u64,
+    /// Files that are damaged or gone: neither they nor their lines were written.
+    pub lost: Vec<LostFile>,
 }
 
 /// What can go wrong while runs are written.
@@ -63,23 +85,24 @@ impl RunsError {
     }
 }
 
-/// Writes runs into a folder that exists: `runs.jsonl` and `artifacts/`. `whole` adds the experiments that none of the
-/// runs is in. `seen` hears what is written so far after each run.
+/// Writes runs into a folder that exists: `runs.jsonl` and `artifacts/`. `seen` hears what is written so far after each run.
+///
+/// A file of a run that is gone, or whose content is not what was logged, hides nothing else: [`RunsWritten::lost`] names it.
 ///
 /// # Errors
-/// [`StoreError::RunNotFound`] (deleted runs count as such), [`StoreError::Damaged`] for a file whose content is not what
-/// was logged, and whatever the disk says. The folder is then half full, and for the caller to remove.
+/// [`StoreError::RunNotFound`] (deleted runs count as such), and whatever the disk says. The folder is then half full, and
+/// for the caller to remove.
 pub async fn write_runs(
     store: &Store,
     runs: &[RunId],
-    whole: bool,
+    options: RunsOptions,
     folder: &Path,
     mut seen: impl FnMut(&RunsWritten),
 ) -> Result<RunsWritten, RunsError> {
     let path = folder.join(LINES);
     let file = File::create_new(&path).map_err(RunsError::io(&path))?;
     let mut writer = Writer { store, folder, path: &path, out: BufWriter::new(file), written: RunsWritten::default() };
-    let taken = store.take_out(runs, whole, |part| {
+    let taken = store.take_out(runs, options.whole, options.as_of, |part| {
         let begins = matches!(part, Part::Record(Record::Start(_)));
         writer.part(part)?;
         if begins {
@@ -111,12 +134,20 @@ impl Writer<'_> {
             Part::Record(Record::Artifact { run, artifact }) => {
                 let line = match files::is_elsewhere(&artifact) {
                     true => line::artifact_elsewhere(&run, &artifact),
-                    false => {
-                        let source = files::copy(self.store, self.folder, &run, &artifact)?;
-                        self.written.artifacts += 1;
-                        self.written.artifact_bytes += artifact.size as u64;
-                        line::artifact(&run, &artifact, &source)
-                    }
+                    false => match files::copy(self.store, self.folder, &run, &artifact) {
+                        Ok(source) => {
+                            self.written.artifacts += 1;
+                            self.written.artifact_bytes += artifact.size as u64;
+                            line::artifact(&run, &artifact, &source)
+                        }
+                        // What the store cannot give; what cannot be written is another matter.
+                        Err(RunsError::Store(e)) => {
+                            let (path, reason) = (artifact.path, e.to_string());
+                            self.written.lost.push(LostFile { run, path, reason });
+                            return Ok(());
+                        }
+                        Err(e) => return Err(e),
+                    },
                 };
                 self.line(line)
             }

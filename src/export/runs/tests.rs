@@ -11,6 +11,8 @@ use crate::model::*;
 use crate::store::testing::{Dump, dump, log_everything, new_store};
 use crate::store::{Metrics, RunOptions};
 
+const WHOLE: RunsOptions = RunsOptions { whole: true, as_of: None };
+
 /// Writes all runs to a folder and logs them into a store of their own.
 async fn round_trip(store: &Store, dir: &Path) -> Store {
     let session = store.session().await.unwrap();
@@ -20,7 +22,7 @@ async fn round_trip(store: &Store, dir: &Path) -> Store {
         ids.iter().flatten().map(|id| RunId::parse(id).unwrap()).collect::<Vec<_>>()
     });
     let folder = tempfile::tempdir_in(dir).unwrap();
-    write_runs(store, &ids.collect::<Vec<_>>(), true, folder.path(), |_| ()).await.unwrap();
+    write_runs(store, &ids.collect::<Vec<_>>(), WHOLE, folder.path(), |_| ()).await.unwrap();
 
     let other = Store::create(tempfile::tempdir_in(dir).unwrap().keep().join("s")).unwrap();
     let options = LineOptions { folder: folder.path().to_path_buf(), check_only: false };
@@ -157,15 +159,30 @@ async fn a_store_that_holds_everything_comes_back_row_by_row() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_what_was_logged_stops_the_export() {
+async fn a_file_that_is_damaged_or_gone_is_told_and_hides_nothing_else() {
     let (dir, store) = new_store();
     let run = log_everything(&store, "e", 1);
-    std::fs::write(dir.path().join(format!("s/artifacts/{}/model/weights.bin", run.id())), "other").unwrap();
+    for name in ["a/gone.bin", "sound.bin"] {
+        run.log_artifact_bytes(name, b"content").unwrap();
+    }
+    let files = dir.path().join("s/artifacts").join(run.id().as_str());
+    std::fs::write(files.join("model/weights.bin"), "other").unwrap();
+    std::fs::remove_file(files.join("a/gone.bin")).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let e = write_runs(&store, &[run.id().clone()], false, folder.path(), |_| ()).await.unwrap_err();
-    assert!(e.to_string().contains("weights.bin") && e.to_string().contains("is damaged"), "{e}");
-    let unknown = write_runs(&store, &[RunId::parse("x").unwrap()], false, &folder.path().join("."), |_| ()).await;
-    assert!(unknown.is_err());
+    let options = RunsOptions::default();
+    let written = write_runs(&store, &[run.id().clone()], options, folder.path(), |_| ()).await.unwrap();
+    let [gone, damaged] = written.lost.as_slice() else { panic!("{:?}", written.lost) };
+    assert_eq!((&gone.run, gone.path.as_str(), damaged.path.as_str()), (run.id(), "a/gone.bin", "model/weights.bin"));
+    assert!(damaged.reason.contains("is damaged"), "{damaged:?}");
+    let lines = std::fs::read_to_string(folder.path().join(LINES)).unwrap();
+    assert!(lines.contains("sound.bin") && !lines.contains("weights.bin") && !lines.contains("gone.bin"), "{lines}");
+    let copied = folder.path().join(FILES).join(run.id().as_str());
+    assert_eq!(std::fs::read(copied.join("sound.bin")).unwrap(), b"content");
+    assert!(!copied.join("model/weights.bin").exists() && !copied.join("a/gone.bin").exists());
+
+    let folder = tempfile::tempdir().unwrap();
+    let unknown = write_runs(&store, &[RunId::parse("x").unwrap()], options, folder.path(), |_| ()).await;
+    assert!(matches!(unknown, Err(RunsError::Store(StoreError::RunNotFound { .. }))), "{unknown:?}");
 }
 
 fn text() -> impl Strategy<Value = String> {

@@ -8,7 +8,7 @@ use super::{Files, ImportError, ImportReport, IntakeOptions, Source, import};
 use crate::store::Store;
 
 /// Bumped when the same files are read as something else.
-const READER: u32 = 1;
+const READER: u32 = 2;
 
 /// A store that mirrors a source.
 #[derive(Debug)]
@@ -30,7 +30,8 @@ impl Cached {
         progress: impl FnMut(u64),
     ) -> Result<Cached, ImportError> {
         let place = std::path::absolute(source.place()).map_err(ImportError::io(source.place()))?;
-        let key = blake3::hash(format!("{READER}\n{}\n{}", source.kind(), place.display()).as_bytes()).to_hex();
+        let key = format!("{READER}\n{}\n{}\n{}", source.kind(), place.display(), source.reading());
+        let key = blake3::hash(key.as_bytes()).to_hex();
         // Taken before anything is read: what changes meanwhile is read the next time.
         let print = source.fingerprint()?;
         let home = folder.join(&key[..16]);

@@ -6,6 +6,7 @@
 mod cache;
 mod driver;
 mod error;
+mod fingerprint;
 mod id;
 mod json;
 mod mlflow;
@@ -144,6 +145,11 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// Text that is another one after anything has changed. It reads no content, only sizes and times of files.
     fn fingerprint(&self) -> Result<String, ImportError>;
 
+    /// How else it could be read: the same files mean different things where this is different.
+    fn reading(&self) -> String {
+        String::new()
+    }
+
     /// Hands over everything: an experiment before its runs, each run once and whole.
     ///
     /// What cannot be read is handed over as skipped; an error means that the source as a whole cannot be.
@@ -254,7 +260,8 @@ pub fn open(place: &str, tool: Option<Tool>) -> Result<Vec<Arc<dyn Source>>, Imp
 /// Opens files of CSV, JSON lines or Parquet, or patterns of them such as `out/*/metrics.csv`, as one source.
 ///
 /// # Errors
-/// When there is no such file, or no column that the mapping names.
+/// When there is no such file. That a column which the mapping names is missing is known once the files are looked at, which
+/// [`Source::holdings`] does first.
 pub fn open_tables(words: &[String], mapping: TableMapping) -> Result<Arc<dyn Source>, ImportError> {
     table::open(words, mapping)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Result, Row, params_from_iter};
 
-use super::{ImportError, tree};
+use super::{ImportError, fingerprint, tree};
 
 /// How long to wait for a writer.
 const WAIT: Duration = Duration::from_secs(30);
@@ -41,7 +41,7 @@ pub fn fingerprint(path: &Path) -> std::result::Result<String, ImportError> {
     let log = Path::new(&log);
     // Reading alone may leave an empty one.
     let has_log = std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0);
-    tree::fingerprint([path].into_iter().chain(has_log.then_some(log)))
+    fingerprint::of([path].into_iter().chain(has_log.then_some(log)))
 }
 
 /// Tables and their columns.
@@ -59,6 +59,11 @@ impl Schema {
             tables.insert(name, columns);
         }
         Ok(Schema(tables))
+    }
+
+    /// All tables.
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// Whether there is a table.

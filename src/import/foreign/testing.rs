@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::{ImportReport, IntakeOptions, Item, Kind, Out, Source, import, open};
+use super::{
+    ForeignExperiment, ForeignRun, ImportReport, IntakeOptions, Item, Kind, Out, Skipped, Source, import, open,
+};
 use crate::Store;
 
 /// Writes a file and the folders that it lies in.
@@ -22,9 +24,14 @@ pub fn only_source(path: &Path) -> Arc<dyn Source> {
     found.remove(0)
 }
 
-/// Imports a source.
+/// Imports what lies at a path.
 pub async fn bring(path: &Path, store: &Store) -> ImportReport {
-    import(&only_source(path), store, IntakeOptions::default(), |_| ()).await.unwrap()
+    bring_source(&only_source(path), store).await
+}
+
+/// Imports a source.
+pub async fn bring_source(source: &Arc<dyn Source>, store: &Store) -> ImportReport {
+    import(source, store, IntakeOptions::default(), |_| ()).await.unwrap()
 }
 
 /// Imports a source again, live and sealed: nothing may be missing.
@@ -47,12 +54,22 @@ pub fn added(report: &ImportReport) -> Vec<(&'static str, u64)> {
 
 /// What an import lost, place and reason.
 pub fn lost(report: &ImportReport) -> Vec<String> {
-    report.skipped.iter().filter(|s| s.is_loss).map(|s| format!("{}: {}", s.place, s.reason)).collect()
+    report.skipped.iter().filter(|s| s.is_loss).map(told).collect()
 }
 
 /// What an import told without having lost it.
 pub fn noted(report: &ImportReport) -> Vec<String> {
-    report.skipped.iter().filter(|s| !s.is_loss).map(|s| format!("{}: {}", s.place, s.reason)).collect()
+    report.skipped.iter().filter(|s| !s.is_loss).map(told).collect()
+}
+
+/// What did not come along, as it is told.
+pub fn told(skipped: &Skipped) -> String {
+    format!("{}: {}", skipped.place, skipped.reason)
+}
+
+/// Why it did not.
+pub fn reason(skipped: &Skipped) -> String {
+    skipped.reason.clone()
 }
 
 /// The rows of a query, cells joined by `|`.
@@ -78,4 +95,30 @@ pub fn walk(source: &dyn Source) -> Vec<Item> {
     };
     let _ = source.walk(&mut Out::new(&mut take));
     items
+}
+
+/// A walk to its end, by kind of item.
+#[derive(Default)]
+pub struct Walked {
+    pub experiments: Vec<ForeignExperiment>,
+    pub runs: Vec<ForeignRun>,
+    pub losses: Vec<String>,
+    pub notes: Vec<String>,
+}
+
+/// Walks a source whose experiments tell their goals themselves; `tell` shows what did not come along.
+pub fn walked(source: &dyn Source, tell: fn(&Skipped) -> String) -> Walked {
+    let mut all = Walked::default();
+    let mut take = |item| {
+        match item {
+            Item::Experiment(experiment) => all.experiments.push(experiment),
+            Item::Run(run) => all.runs.push(*run),
+            Item::Goals(..) => panic!("goals are told with their experiment"),
+            Item::Skipped(s) if s.is_loss => all.losses.push(tell(&s)),
+            Item::Skipped(s) => all.notes.push(tell(&s)),
+        }
+        true
+    };
+    source.walk(&mut Out::new(&mut take)).unwrap();
+    all
 }

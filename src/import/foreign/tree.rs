@@ -3,9 +3,8 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
-use super::{ForeignFile, ImportError, Out};
+use super::{ForeignFile, Out};
 
 /// Longest text in a file of its own: a param, a tag.
 const LONGEST_TEXT: u64 = 16 << 20;
@@ -126,27 +125,4 @@ pub fn artifacts(dir: &Path, prefix: &str, out: &mut Out<'_>) -> Vec<ForeignFile
         files.push(ForeignFile { path: format!("{prefix}{key}"), source: path.to_path_buf(), size });
     });
     files
-}
-
-/// A digest over names, sizes and times of everything below these paths.
-pub fn fingerprint<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<String, ImportError> {
-    let mut hash = blake3::Hasher::new();
-    let mut waiting: Vec<PathBuf> = paths.into_iter().map(Path::to_path_buf).collect();
-    while let Some(path) = waiting.pop() {
-        let meta = match fs::symlink_metadata(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            other => other.map_err(ImportError::io(&path))?,
-        };
-        hash.update(path.as_os_str().as_encoded_bytes());
-        hash.update(&[0]);
-        if meta.is_dir() {
-            let names = list(&path).map_err(ImportError::io(&path))?;
-            waiting.extend(names.into_iter().map(|n| path.join(n.name)));
-        } else {
-            let modified = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-            hash.update(&meta.len().to_le_bytes());
-            hash.update(&modified.as_nanos().to_le_bytes());
-        }
-    }
-    Ok(hash.finalize().to_hex().to_string())
 }

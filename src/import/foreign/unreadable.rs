@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Holdings, ImportError, Out, Source, SourceKind, tree};
+use super::{Holdings, ImportError, Out, Source, SourceKind, fingerprint};
 
 /// A file that cannot be opened.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Source for Unreadable {
     }
 
     fn fingerprint(&self) -> Result<String, ImportError> {
-        tree::fingerprint([self.path.as_path()])
+        fingerprint::of([self.path.as_path()])
     }
 
     fn walk(&self, out: &mut Out<'_>) -> Result<(), ImportError> {

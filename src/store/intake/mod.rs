@@ -3,28 +3,32 @@
 
 mod counts;
 mod foreign;
+mod known;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
 use std::path::Path;
 
+use arrow::array::RecordBatch;
+
 pub use counts::{Counts, Kind};
 pub use foreign::{ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun, Scope};
 
-use super::copy::{frame_columns, read_frame};
 use super::cut::GoalEntry;
 use super::error::{Result, StoreError};
-use super::merge::{self, Merged};
-use super::missing::{self, Differences, Multiset, canonical_bits, point_key, subtract};
+use super::io::Io;
+use super::merge;
+use super::missing::{self, Differences};
 use super::run::{check_key, check_table, shown};
 use super::snapshot::Snapshot;
-use super::{Durability, Store, artifact, frame, layout, shown as rows};
+use super::{Durability, Store, artifact, frame, layout, parallel, shown as rows};
 use crate::model::{
     ArtifactEntry, ExperimentEdit, ExperimentId, ExperimentState, Goal, MetricGoal, MetricPoints, Micros, Record,
-    RunId, RunState, SeriesPoint, TableRows, Version,
+    RunId, RunState, TableRows, Version,
 };
-use crate::schema::{MetricRow, Row, SeriesRow, Table};
+use crate::schema::Table;
+use known::Known;
 
 /// What happens to the files of runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -77,6 +81,8 @@ pub struct Intake<'a> {
     goals: Vec<GoalEntry>,
     /// Experiments that are deleted in the source.
     deleted: BTreeSet<String>,
+    /// Experiments that are counted as added.
+    counted: HashSet<String>,
     /// Experiments that runs were begun in.
     begun: HashSet<String>,
     /// Experiments whose runs are deleted one by one.
@@ -118,6 +124,7 @@ impl<'a> Intake<'a> {
             experiments,
             goals,
             deleted: BTreeSet::new(),
+            counted: HashSet::new(),
             begun: HashSet::new(),
             hidden: HashSet::new(),
             found: Counts::default(),
@@ -188,6 +195,7 @@ impl<'a> Intake<'a> {
             let fresh = || ExperimentState::new(ExperimentId::derive(&new.name, 0), &new.name, Micros(0));
             let state = self.experiments.entry(new.name.clone()).or_insert_with(fresh);
             state.apply(Version { time: Micros::now(), ..Version::ZERO }, edit.clone());
+            self.counted.insert(new.name.clone());
             self.log(Record::Experiment(edit))?;
         }
         self.goals(&new.name, &new.goals)
@@ -226,8 +234,11 @@ impl<'a> Intake<'a> {
             let is_hidden = self.experiments.get(&experiment).is_some_and(ExperimentState::is_deleted);
             if !is_hidden || self.begun.contains(&experiment) {
                 let (set, remove, deleted) = (Vec::new(), Vec::new(), Some(true));
+                // One that a run brought back for a moment, or that is counted as new, is not another one.
+                let is_counted = is_hidden || self.counted.contains(&experiment);
                 let edit = ExperimentEdit { experiment, set, remove, repeat_keys: None, deleted, rename: None };
                 self.log(Record::Experiment(edit))?;
+                self.added[Kind::Experiments] -= u64::from(is_counted);
             }
         }
         Ok(())
@@ -259,14 +270,17 @@ impl<'a> Intake<'a> {
         }
         let known: BTreeSet<RunId> =
             group.iter().map(ForeignRun::id).filter(|id| self.exist.contains(*id)).cloned().collect();
-        let there = Known::read(&self.there, known).await?;
-        for run in group {
-            self.run(run, &there).await?;
+        let of_known = group.iter().filter(|run| known.contains(run.id()));
+        let frames = of_known.flat_map(|run| run.tables.iter().map(|(name, _)| name.clone())).collect();
+        let mut there = Known::read(&self.there, known, frames).await?;
+        let files = self.take_files(&group, &there)?;
+        for (run, files) in group.into_iter().zip(files) {
+            self.run(run, files, &mut there)?;
         }
         Ok(())
     }
 
-    async fn run(&mut self, mut run: ForeignRun, there: &Known) -> Result<()> {
+    fn run(&mut self, mut run: ForeignRun, files: Vec<Taken>, there: &mut Known) -> Result<()> {
         let id = run.id().clone();
         if run.undated
             && let Some(start) = there.state(&id).and_then(RunState::start)
@@ -274,6 +288,8 @@ impl<'a> Intake<'a> {
             run.date(start.start_time);
         }
         let state = run.state();
+        let points = there.new_points(&id, &run.points, run.superseded.as_ref());
+        let there = &*there;
         let known = there.state(&id);
         let empty = RunState::new(id.clone());
         let old = known.unwrap_or(&empty);
@@ -296,13 +312,17 @@ impl<'a> Intake<'a> {
             self.log(record)?;
         }
         facts |= self.removals(&run, old)?;
-        self.points(&run, there)?;
+        self.points(&id, points)?;
         self.series(&run, there)?;
         for (name, rows) in &run.tables {
-            self.table(&id, name, rows, there.is_there(&id)).await?;
+            self.table(&id, name, rows, there)?;
         }
-        for file in &run.files {
-            self.file(&id, file, old)?;
+        for file in files {
+            match file {
+                Taken::Already => {}
+                Taken::New(artifact) => self.log(Record::Artifact { run: id.clone(), artifact })?,
+                Taken::Unreadable(reason) => self.refused.push(Refused::of(&id, reason)),
+            }
         }
         let end = |s: &RunState| (s.status(), s.is_running_elsewhere(), s.end_time(), s.error().map(str::to_string));
         if end(old) != end(&state) {
@@ -336,28 +356,7 @@ impl<'a> Intake<'a> {
         Ok(any)
     }
 
-    fn points(&mut self, run: &ForeignRun, there: &Known) -> Result<()> {
-        let id = run.id();
-        let mut known = there.points.get(id).map(|rows| {
-            let mut known = Multiset::default();
-            rows.iter().for_each(|row| known.add(point_key(row)));
-            known
-        });
-        let mut new: Vec<_> = match &mut known {
-            None => run.points.iter().collect(),
-            Some(known) => {
-                let key = |p: &ForeignPoint, context: Option<&str>| {
-                    let (key, context) = (p.key.to_string(), context.map(str::to_string));
-                    let (step, x) = (p.step.whole(), p.step.fraction().map(f64::to_bits));
-                    (id.to_string(), key, context, step, x, p.time, canonical_bits(p.value))
-                };
-                let mut is_known = |p: &ForeignPoint| {
-                    let was_moved = run.superseded.is_some() && p.context == run.superseded;
-                    known.take(&key(p, p.context.as_deref())) || was_moved && known.take(&key(p, None))
-                };
-                run.points.iter().filter(|p| !is_known(p)).collect()
-            }
-        };
+    fn points(&mut self, id: &RunId, mut new: Vec<&ForeignPoint>) -> Result<()> {
         // Values that were logged together, or might have been, share a record.
         let place = |p: &ForeignPoint| (p.step.whole(), p.step.fraction().map(f64::to_bits), p.time, p.context.clone());
         new.sort_by_cached_key(|p| place(p));
@@ -375,41 +374,25 @@ impl<'a> Intake<'a> {
     }
 
     fn series(&mut self, run: &ForeignRun, there: &Known) -> Result<()> {
-        let key = |key: &str, step: Option<i64>, x: Option<f64>, time, kind: &str, payload: &str| {
-            (key.to_string(), step, x.map(f64::to_bits), time, kind.to_string(), payload.to_string())
-        };
-        let mut known = Multiset::default();
-        for r in there.series.get(run.id()).into_iter().flatten() {
-            known.add(key(&r.key, r.step, r.x, r.time, &r.kind, &r.payload));
-        }
-        let is_new = |p: &&SeriesPoint| {
-            !known.take(&key(&p.key, p.step.whole(), p.step.fraction(), p.time, p.kind.as_str(), &p.payload))
-        };
-        for point in run.series.iter().filter(is_new).collect::<Vec<_>>() {
+        for point in there.new_series(run.id(), &run.series) {
             self.log(Record::Series { run: run.id().clone(), point: point.clone() })?;
         }
         Ok(())
     }
 
-    async fn table(&mut self, run: &RunId, name: &str, rows: &arrow::array::RecordBatch, known: bool) -> Result<()> {
+    fn table(&mut self, run: &RunId, name: &str, rows: &RecordBatch, there: &Known) -> Result<()> {
         let table = Table::Frame(name.to_string());
         // In the types that a table of runs has.
         let ipc = check_table(name, rows)?;
-        let mut ipc = Some(ipc).filter(|_| rows.num_rows() > 0);
         let mut n = rows.num_rows();
-        if known && let Some(columns) = frame_columns(&self.there, &table).await? {
-            let mine = frame::decode(run.as_str(), "", ipc.as_deref().unwrap_or_default());
-            let mine = match n {
-                0 => return Ok(()),
-                _ => mine.map_err(StoreError::arrow(&table))?,
-            };
+        let mut ipc = Some(ipc).filter(|_| n > 0);
+        if let (Some(frame), Some(encoded)) = (there.frame(name), &ipc) {
+            let mine = frame::decode(run.as_str(), "", encoded).map_err(StoreError::arrow(&table))?;
             let logged: Vec<usize> = (0..mine.num_columns())
                 .filter(|i| !frame::OWN_COLUMNS.contains(&mine.schema().field(*i).name().as_str()))
                 .collect();
             let mine = mine.project(&logged).map_err(StoreError::arrow(&table))?;
-            let all = frame::union(&mine.schema(), &columns);
-            let there = read_frame(&self.there, &table, &all, &BTreeSet::from([run.clone()])).await?;
-            let new = subtract(&mine, &there, &all).map_err(StoreError::arrow(&table))?;
+            let new = frame.new_rows(run, &mine, &table)?;
             n = new.num_rows();
             ipc = match n {
                 0 => None,
@@ -421,53 +404,67 @@ impl<'a> Intake<'a> {
         self.log(Record::Table { run: run.clone(), table: TableRows { name: name.to_string(), ipc } })
     }
 
-    fn file(&mut self, run: &RunId, file: &ForeignFile, old: &RunState) -> Result<()> {
-        let there = old.artifacts().find(|entry| entry.path == file.path);
-        let same_size = there.is_some_and(|entry| entry.size as u64 == file.size);
-        let artifact = match self.options.files {
-            Files::Leave => {
-                let uri = address(&file.source);
-                if same_size && there.is_some_and(|entry| entry.uri == uri) {
-                    return Ok(());
-                }
-                let (path, size) = (file.path.clone(), file.size as i64);
-                ArtifactEntry {
-                    mime: artifact::mime(&path).map(str::to_string),
-                    path,
-                    uri,
-                    size,
-                    digest: String::new(),
-                }
+    /// Copies the files of a group of runs that are not here yet: before anything says so, and many at once, since each
+    /// is waited for until it would survive a power cut.
+    fn take_files(&self, group: &[ForeignRun], there: &Known) -> Result<Vec<Vec<Taken>>> {
+        let files: Vec<_> = group.iter().flat_map(|run| run.files.iter().map(move |file| (run.id(), file))).collect();
+        let (io, options) = (self.to.io(), self.options);
+        let mut taken = parallel::each_waiting(files.len(), |i| {
+            let (run, file) = files[i];
+            take_file(io, options, run, file, there.state(run))
+        })
+        .into_iter();
+        group.iter().map(|run| taken.by_ref().take(run.files.len()).collect()).collect()
+    }
+}
+
+/// What became of a file.
+enum Taken {
+    /// It is here already.
+    Already,
+    /// It was not.
+    New(ArtifactEntry),
+    /// It cannot be read, and why.
+    Unreadable(String),
+}
+
+fn take_file(
+    io: &dyn Io,
+    options: IntakeOptions,
+    run: &RunId,
+    file: &ForeignFile,
+    old: Option<&RunState>,
+) -> Result<Taken> {
+    let there = old.and_then(|old| old.artifact(&file.path));
+    let same_size = there.filter(|entry| entry.size as u64 == file.size);
+    let unread = |uri: String| ArtifactEntry {
+        mime: artifact::mime(&file.path).map(str::to_string),
+        path: file.path.clone(),
+        uri,
+        size: file.size as i64,
+        digest: String::new(),
+    };
+    if options.files == Files::Leave {
+        let uri = address(&file.source);
+        let is_there = same_size.is_some_and(|entry| entry.uri == uri);
+        return Ok(if is_there { Taken::Already } else { Taken::New(unread(uri)) });
+    }
+    let content = open(&file.source).and_then(|content| {
+        if let Some(there) = same_size {
+            let mut hash = blake3::Hasher::new();
+            std::io::copy(&mut open(&file.source)?, &mut hash)?;
+            if hash.finalize().to_hex().as_str() == there.digest {
+                return Ok(None);
             }
-            Files::Copy => {
-                let copied = open(&file.source).and_then(|mut content| {
-                    if let Some(there) = there.filter(|_| same_size) {
-                        let mut hash = blake3::Hasher::new();
-                        std::io::copy(&mut open(&file.source)?, &mut hash)?;
-                        if hash.finalize().to_hex().as_str() == there.digest {
-                            return Ok(None);
-                        }
-                    }
-                    if self.options.dry_run {
-                        let (uri, digest) = (String::new(), String::new());
-                        let (path, size) = (file.path.clone(), file.size as i64);
-                        return Ok(Some(Ok(ArtifactEntry { path, uri, size, digest, mime: None })));
-                    }
-                    Ok(Some(artifact::put(self.to.io(), run, &file.path, &mut content)))
-                });
-                match copied {
-                    Ok(None) => return Ok(()),
-                    Ok(Some(entry)) => entry?,
-                    // The file may be gone since it was listed.
-                    Err(e) => {
-                        let reason = format!("file '{}' cannot be read: {e}", file.source.display());
-                        self.refused.push(Refused::of(run, reason));
-                        return Ok(());
-                    }
-                }
-            }
-        };
-        self.log(Record::Artifact { run: run.clone(), artifact })
+        }
+        Ok(Some(content))
+    });
+    match content {
+        Ok(None) => Ok(Taken::Already),
+        Ok(Some(_)) if options.dry_run => Ok(Taken::New(unread(String::new()))),
+        Ok(Some(mut content)) => artifact::put(io, run, &file.path, &mut content).map(Taken::New),
+        // The file may be gone since it was listed.
+        Err(e) => Ok(Taken::Unreadable(format!("file '{}' cannot be read: {e}", file.source.display()))),
     }
 }
 
@@ -484,47 +481,4 @@ fn address(path: &Path) -> String {
         Ok(url) => url.to_string(),
         Err(()) => path.display().to_string(),
     }
-}
-
-/// What the store holds of a group of runs.
-struct Known {
-    runs: BTreeSet<RunId>,
-    merged: Option<Merged>,
-    points: BTreeMap<RunId, Vec<MetricRow>>,
-    series: BTreeMap<RunId, Vec<SeriesRow>>,
-}
-
-impl Known {
-    async fn read(snapshot: &Snapshot, runs: BTreeSet<RunId>) -> Result<Known> {
-        let mut known = Known { merged: None, points: BTreeMap::new(), series: BTreeMap::new(), runs };
-        if known.runs.is_empty() {
-            return Ok(known);
-        }
-        known.merged = Some(merge::merge(snapshot, &known.runs, &BTreeSet::new()).await?);
-        known.points = by_run(snapshot, &Table::Metrics, &known.runs, |r: &MetricRow| &r.run_id).await?;
-        known.series = by_run(snapshot, &Table::Series, &known.runs, |r: &SeriesRow| &r.run_id).await?;
-        Ok(known)
-    }
-
-    fn is_there(&self, run: &RunId) -> bool {
-        self.runs.contains(run)
-    }
-
-    fn state(&self, run: &RunId) -> Option<&RunState> {
-        let merged = self.merged.as_ref().filter(|_| self.is_there(run))?;
-        merged.runs.get(run).map(|run| &run.state)
-    }
-}
-
-async fn by_run<R: Row>(
-    snapshot: &Snapshot,
-    table: &Table,
-    runs: &BTreeSet<RunId>,
-    run_id: impl Fn(&R) -> &String,
-) -> Result<BTreeMap<RunId, Vec<R>>> {
-    let mut grouped: BTreeMap<RunId, Vec<R>> = BTreeMap::new();
-    for row in rows::rows::<R>(snapshot, table, Some(runs)).await? {
-        grouped.entry(RunId::parse(run_id(&row))?).or_default().push(row);
-    }
-    Ok(grouped)
 }

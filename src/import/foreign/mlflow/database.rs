@@ -4,7 +4,7 @@
 //! most.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row, params_from_iter};
@@ -22,17 +22,38 @@ const GROUP: usize = 256;
 /// What stands for an infinity.
 const INFINITY: f64 = 1.797_693_134_862_315_7e308;
 
-/// Tables that hold no part of runs, with what they hold.
-const NO_RUNS: [(&str, &str); 9] = [
-    ("registered_models", "registered models"),
-    ("model_versions", "versions of registered models"),
-    ("trace_info", "traces"),
-    ("spans", "spans of traces"),
-    ("assessments", "assessments of traces"),
-    ("evaluation_datasets", "data sets of evaluations"),
-    ("scorers", "scorers"),
-    ("webhooks", "webhooks"),
-    ("jobs", "jobs"),
+/// Tables that are read, or that hold nothing but what the database needs itself.
+const OURS: [&str; 16] = [
+    "alembic_version",
+    "datasets",
+    "experiment_tags",
+    "experiments",
+    "input_tags",
+    "inputs",
+    "latest_metrics",
+    "logged_model_metrics",
+    "logged_model_params",
+    "logged_model_tags",
+    "logged_models",
+    "metrics",
+    "params",
+    "runs",
+    "tags",
+    "workspaces",
+];
+
+/// Tables of other things than runs: how they begin, the one whose rows are counted, and what these are. Newer versions
+/// have more of them; those are told under their own names.
+const NO_RUNS: [(&str, &str, &str); 8] = [
+    ("registered_model", "registered_models", "registered models"),
+    ("model_version", "model_versions", "versions of registered models"),
+    ("trace_", "trace_info", "traces"),
+    ("span", "spans", "spans of traces"),
+    ("evaluation_dataset", "evaluation_datasets", "data sets of evaluations"),
+    ("scorer", "scorers", "scorers"),
+    ("webhook", "webhooks", "webhooks"),
+    // Sums over traces.
+    ("sql_", "", ""),
 ];
 
 /// A database of MLflow.
@@ -112,14 +133,7 @@ struct Experiment {
 
 impl Reader<'_> {
     fn all(&self, out: &mut Out<'_>) -> Result<()> {
-        for (table, what) in NO_RUNS {
-            if self.schema.has_table(table) {
-                let n: i64 = self.db.query_row(&format!("SELECT count(*) FROM \"{table}\""), [], |row| row.get(0))?;
-                if n > 0 {
-                    out.leave(format!("table {table}"), format!("{what} ({n}) are no part of runs"));
-                }
-            }
-        }
+        self.others(out);
         let experiments = self.experiments(out)?;
         let mut remote = 0_u64;
         let mut last = String::new();
@@ -141,10 +155,33 @@ impl Reader<'_> {
             }
         }
         if remote > 0 {
-            let reason = format!("the artifacts of {remote} runs lie elsewhere than beside the database: not copied");
+            let runs = if remote == 1 { "run lie" } else { "runs lie" };
+            let reason = format!("the artifacts of {remote} {runs} elsewhere than beside the database: not copied");
             out.leave("artifacts", format!("{reason}; environment['mlflow.artifact_uri'] says where"));
         }
         self.models_without_run(&experiments, out)
+    }
+
+    /// Tells of what is in the database and is no part of runs.
+    fn others(&self, out: &mut Out<'_>) {
+        let is_other = |table: &&str| !OURS.contains(table) && !table.starts_with("sqlite_");
+        let mut tables: Vec<&str> = self.schema.tables().filter(is_other).collect();
+        tables.sort_unstable();
+        for table in tables {
+            let what = match NO_RUNS.iter().find(|(start, ..)| table.starts_with(start)) {
+                Some((_, counted, what)) if *counted == table => what.to_string(),
+                Some(_) => continue,
+                None => table.replace('_', " "),
+            };
+            let sql = format!("SELECT count(*) FROM \"{}\"", table.replace('"', "\"\""));
+            match self.db.query_row(&sql, [], |row| row.get::<_, i64>(0)) {
+                Ok(0) => {}
+                Ok(n) => out.leave(format!("table {table}"), format!("{what} ({n}) are no part of runs")),
+                Err(e) => {
+                    out.leave(format!("table {table}"), format!("it is no part of runs, and cannot be read: {e}"))
+                }
+            }
+        }
     }
 
     fn experiments(&self, out: &mut Out<'_>) -> Result<HashMap<String, Experiment>> {
@@ -518,7 +555,14 @@ impl Reader<'_> {
         let Some(uri) = uri.filter(|uri| !uri.is_empty()) else { return true };
         let Some(folder) = local_folder(&uri) else { return false };
         // A database may name any folder of this machine. What lies beside it belongs to it; the rest is not ours to copy.
-        let (Ok(folder), Ok(home)) = (self.folder.join(folder).canonicalize(), self.home()) else { return false };
+        let Ok(home) = self.home() else { return false };
+        let folder = self.folder.join(folder);
+        let Ok(folder) = folder.canonicalize() else {
+            // A run that logged no file has no folder.
+            return std::path::absolute(&folder).is_ok_and(|folder| {
+                folder.starts_with(&home) && !folder.components().any(|part| part == Component::ParentDir)
+            });
+        };
         if !folder.starts_with(&home) || folder == home {
             return false;
         }

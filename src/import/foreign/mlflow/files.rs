@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::tree::{self, Is, Name};
-use super::super::{Holdings, ImportError, Out, Source, SourceKind};
+use super::super::{Holdings, ImportError, Out, Source, SourceKind, fingerprint};
 use super::run::{Input, MeasuredOn, ModelUse, RawRun, experiment, millis, run_of_model};
 use super::tables::{Model, ModelPoint, model_status};
 use super::yaml::{self, DatasetMeta, EdgeMeta, ExperimentMeta, ModelMeta, RunMeta};
@@ -292,7 +292,7 @@ impl Source for Folder {
     }
 
     fn fingerprint(&self) -> Result<String, ImportError> {
-        tree::fingerprint([self.root.as_path()])
+        fingerprint::of([self.root.as_path()])
     }
 
     fn walk(&self, out: &mut Out<'_>) -> Result<(), ImportError> {

@@ -9,6 +9,8 @@
 
 mod database;
 mod files;
+#[cfg(test)]
+mod generations;
 mod run;
 mod tables;
 #[cfg(test)]

@@ -3,9 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use serde_json::Value;
-
-use super::super::Out;
+use super::super::{Out, json};
 use super::tables::{self, Model};
 use crate::model::{DataVersion, Micros, ParamValue, RunId, Status};
 use crate::store::{ForeignExperiment, ForeignFile, ForeignPoint, ForeignRun};
@@ -174,7 +172,7 @@ impl RawRun {
 }
 
 fn data_version(input: &Input) -> DataVersion {
-    let json = |text: &Option<String>| text.as_deref().and_then(|t| serde_json::from_str::<Value>(t).ok());
+    let json = |text: &Option<String>| text.as_deref().and_then(|t| json::parse(t).ok());
     let (profile, schema) = (json(&input.profile), json(&input.schema));
     let columns = schema.as_ref().and_then(|s| s.get("mlflow_colspec")?.as_array().map(|columns| columns.len() as i64));
     let role = input.context().filter(|context| !context.is_empty()).unwrap_or("input");

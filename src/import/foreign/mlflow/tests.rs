@@ -3,18 +3,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::super::{ImportReport, IntakeOptions, Item, Kind, Out, Source, import, open};
+use super::super::testing::{added, bring, noted, nothing_is_missing, rows, walk, write};
+use super::super::{ImportReport, Item, Kind, Out};
 use super::*;
 use crate::Store;
-
-fn write(path: &Path, text: impl AsRef<[u8]>) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-}
 
 const RUN: &str = "0a11223344556677889900aabbccddee";
 
@@ -78,7 +73,7 @@ fn tree_in(root: &Path) {
         write(
             &root.join("1/datasets").join(id).join("meta.yaml"),
             format!(
-                "digest: {digest}\nname: dataset\nprofile: '{{\"num_rows\": 7}}'\nschema: null\nsource: s\nsource_type: local\n"
+                "digest: {digest}\nname: dataset\nprofile: '{{\"num_rows\": 7, \"mean\": NaN}}'\nschema: null\nsource: s\nsource_type: local\n"
             ),
         );
     }
@@ -108,35 +103,6 @@ fn tree_in(root: &Path) {
     write(&root.join("2/mlruns/5/nested/meta.yaml"), run_meta("nested", "FINISHED", "1600000001000", "active"));
     write(&root.join("1/running/tags/bad"), [0xc3, 0x28]);
     std::os::unix::fs::symlink("/etc/hostname", run.join("artifacts/link")).unwrap();
-}
-
-fn source(path: &Path) -> Arc<dyn Source> {
-    open(path.to_str().unwrap(), None).unwrap().remove(0)
-}
-
-async fn bring(path: &Path, store: &Store) -> ImportReport {
-    import(&source(path), store, IntakeOptions::default(), |_| ()).await.unwrap()
-}
-
-fn added(report: &ImportReport) -> Vec<(&'static str, u64)> {
-    Kind::ALL.iter().map(|kind| (kind.name(), report.added[*kind])).filter(|(_, n)| *n > 0).collect()
-}
-
-async fn rows(store: &Store, sql: &str) -> Vec<String> {
-    let options = arrow::util::display::FormatOptions::default().with_null("NULL");
-    let session = store.session().await.unwrap();
-    let mut rows = Vec::new();
-    for batch in session.sql(sql).await.unwrap_or_else(|e| panic!("{e}: {sql}")).collect().await.unwrap() {
-        let columns: Vec<_> = batch
-            .columns()
-            .iter()
-            .map(|c| arrow::util::display::ArrayFormatter::try_new(c.as_ref(), &options).unwrap())
-            .collect();
-        for i in 0..batch.num_rows() {
-            rows.push(columns.iter().map(|c| c.value(i).to_string()).collect::<Vec<_>>().join("|"));
-        }
-    }
-    rows
 }
 
 #[tokio::test]
@@ -337,6 +303,45 @@ async fn a_database_is_read_while_it_is_written() {
 }
 
 #[tokio::test]
+async fn roots_within_roots_come_along_and_what_lies_too_deep_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("mlruns");
+    let experiment = |place: &str, name: &str, run: &str| {
+        write(&root.join(place).join("meta.yaml"), experiment_meta("1", name, &format!("file:///gone/{name}")));
+        write(&root.join(place).join(run).join("meta.yaml"), run_meta(run, "3", "1600000001000", "active"));
+        write(&root.join(place).join(run).join("params/lr"), "0.1");
+    };
+    experiment("1", "outer", "r1");
+    experiment("1/mlruns/2", "in an experiment", "r2");
+    experiment("1/mlruns/2/mlruns/3", "in one of that", "r3");
+    experiment("notes/old/mlruns/4", "in a folder", "r4");
+    experiment("notes/old/mlruns/.trash/5", "in its trash", "r5");
+    // What a run keeps is a file of it, whatever it looks like.
+    experiment("1/r1/artifacts/mlruns/6", "in a run", "r6");
+    experiment("a/b/c/d/e/f/mlruns/7", "too deep", "r7");
+    let store = Store::create(dir.path().join("store")).unwrap();
+    let report = bring(&root, &store).await;
+    assert_eq!(report.losses(), 0, "{:?}", report.skipped);
+    let notes = noted(&report);
+    for said in [
+        "1/mlruns: it is a second",
+        "2/mlruns: it is a second",
+        "old/mlruns: it is a second",
+        "mlruns/a: it is no experiment",
+    ] {
+        assert!(notes.iter().any(|note| note.contains(said)), "{said} in {notes:#?}");
+    }
+    assert_eq!(
+        rows(&store, "SELECT run_id, experiment, params.lr FROM runs ORDER BY 1").await,
+        ["r1|outer|0.1", "r2|in an experiment|0.1", "r3|in one of that|0.1", "r4|in a folder|0.1"]
+    );
+    // The one in the trash is hidden with its experiment.
+    assert_eq!(report.added[Kind::Runs], 5);
+    assert_eq!(rows(&store, "SELECT count(*) FROM artifacts WHERE run_id = 'r1'").await, ["3"]);
+    nothing_is_missing(&root, &store).await;
+}
+
+#[tokio::test]
 async fn two_stores_with_an_experiment_of_one_name_do_not_fight() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::create(dir.path().join("store")).unwrap();
@@ -398,16 +403,6 @@ async fn what_the_store_cannot_take_is_told() {
     assert!(told(&report).iter().any(|reason| reason.contains("0.1") && reason.contains("0.2")), "{:?}", told(&report));
     assert_eq!(rows(&store, "SELECT key, value FROM params").await, ["lr|0.1"]);
     assert_eq!(added(&report), []);
-}
-
-fn walk(source: &dyn Source) -> Vec<Item> {
-    let mut items = Vec::new();
-    let mut take = |item| {
-        items.push(item);
-        true
-    };
-    let _ = source.walk(&mut Out::new(&mut take));
-    items
 }
 
 proptest! {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::super::tree::{self, Is, Name};
-use super::super::{ForeignExperiment, Holdings, ImportError, Out, Source, SourceKind};
+use super::super::{ForeignExperiment, Holdings, ImportError, Out, Source, SourceKind, fingerprint};
 use super::run::Collected;
 use super::{PROJECT, part};
 
@@ -148,7 +148,7 @@ impl Source for Export {
     }
 
     fn fingerprint(&self) -> Result<String, ImportError> {
-        tree::fingerprint([self.data.as_path(), self.files.as_path()])
+        fingerprint::of([self.data.as_path(), self.files.as_path()])
     }
 
     fn walk(&self, out: &mut Out<'_>) -> Result<(), ImportError> {

@@ -33,11 +33,9 @@ pub fn decode(internal: f64, distribution: &str) -> Result<ParamValue, String> {
 }
 
 /// An attribute as text: text as it is, anything else as its JSON.
-pub fn attribute(json: String) -> String {
-    match serde_json::from_str(&json) {
-        Ok(Value::String(text)) => text,
-        _ => json,
-    }
+pub fn attribute(found: String) -> String {
+    let read = json::parse(&found);
+    read.ok().as_ref().and_then(json::as_text).map_or(found, str::to_string)
 }
 
 #[cfg(test)]
@@ -49,7 +47,8 @@ mod tests {
     #[test]
     fn each_distribution_says_what_its_number_means() {
         let choices = r#"{"name": "CategoricalDistribution", "attributes": {"choices":
-            ["Adam", null, true, 3, 0.5, "1e-3", [1, "a"], NaN, -Infinity, "say \"NaN\"", {"a": Infinity}]}}"#;
+            ["Adam", null, true, 3, 0.5, "1e-3", [1,"a"], NaN, -Infinity, "say \"NaN\"", {"a": Infinity},
+             "\u0000NaN", 340282366920938463463374607431, ["NaN", NaN]]}}"#;
         for (internal, distribution, type_name, text) in [
             (
                 3.0,
@@ -74,16 +73,19 @@ mod tests {
             (3.0, choices, "int", Some("3")),
             (4.0, choices, "float", Some("0.5")),
             (5.0, choices, "float", Some("1e-3")),
-            (6.0, choices, "list", Some("[1,\"a\"]")),
+            (6.0, choices, "list", Some("[1, \"a\"]")),
             (7.0, choices, "float", Some("NaN")),
             (8.0, choices, "float", Some("-Infinity")),
             (9.0, choices, "text", Some("say \"NaN\"")),
-            (10.0, choices, "dict", Some("{\"a\":\"Infinity\"}")),
+            (10.0, choices, "dict", Some("{\"a\": Infinity}")),
+            (11.0, choices, "text", Some("\0NaN")),
+            (12.0, choices, "int", Some("340282366920938463463374607431")),
+            (13.0, choices, "list", Some("[\"NaN\", NaN]")),
         ] {
             let value = decode(internal, distribution).unwrap();
             assert_eq!((value.type_name(), value.text().as_deref()), (type_name, text), "{internal} in {distribution}");
         }
-        for (internal, says) in [(11.0, "11 is none of 11 choices"), (0.5, "0.5 is none of"), (-1.0, "-1 is none of")] {
+        for (internal, says) in [(14.0, "14 is none of 14 choices"), (0.5, "0.5 is none of"), (-1.0, "-1 is none of")] {
             assert!(decode(internal, choices).unwrap_err().starts_with(says));
         }
         assert!(decode(1.0, "{").unwrap_err().starts_with("its distribution cannot be read"));
@@ -94,8 +96,14 @@ mod tests {
 
     #[test]
     fn attributes_are_text_or_json() {
-        for (json, text) in [("\"a\\nb\"", "a\nb"), ("[1, 2]", "[1, 2]"), ("NaN", "NaN"), ("null", "null"), ("{", "{")]
-        {
+        for (json, text) in [
+            ("\"a\\nb\"", "a\nb"),
+            ("[1, 2]", "[1, 2]"),
+            ("NaN", "NaN"),
+            ("null", "null"),
+            ("{", "{"),
+            ("\"\\u0000NaN\"", "\0NaN"),
+        ] {
             assert_eq!(attribute(json.to_string()), text);
         }
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, Result, Row};
 
 use super::super::sqlite::{Cells, Schema};
-use super::super::{Out, id};
+use super::super::{Out, id, json};
 use super::distribution::{attribute, decode};
 use super::study::{self, Attributes, Study};
 use crate::model::{Link, Micros, ParamValue, RunId, Status, Step};
@@ -319,9 +319,9 @@ impl Trial {
             value,
         }));
         let retried = told("retry_history").or_else(|| told("failed_trial"));
-        let retried = retried.and_then(|json| serde_json::from_str::<serde_json::Value>(&json).ok());
+        let retried = retried.and_then(|text| json::parse(&text).ok());
         let retried =
-            retried.and_then(|json| json.as_array().map_or(Some(&json), |all| all.last()).and_then(|n| n.as_i64()));
+            retried.and_then(|found| found.as_array().map_or(Some(&found), |all| all.last()).and_then(|n| n.as_i64()));
         run.links.extend(retried.map(|of| Link {
             target: run_id(study, begun, of),
             kind: "retry".to_string(),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::super::Out;
+use super::super::{Out, json};
 use super::distribution::attribute;
 use crate::model::Goal;
 use crate::store::ForeignExperiment;
@@ -39,11 +39,12 @@ impl Study {
     /// Chooses the names of metrics. A name that is taken gets a number, which is told.
     pub fn name_metrics(&mut self, out: &mut Out<'_>) {
         let names = self.system.iter().find(|(key, _)| key == METRIC_NAMES);
-        let names = names.and_then(|(_, json)| serde_json::from_str::<Vec<Value>>(json).ok()).unwrap_or_default();
+        let names = names.and_then(|(_, text)| json::parse(text).ok());
+        let names = names.as_ref().and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let several = self.directions.len() > 1;
         let mut taken = BTreeSet::new();
         for objective in 0..self.directions.len() {
-            let given = names.get(objective).and_then(Value::as_str).filter(|name| !name.is_empty());
+            let given = names.get(objective).and_then(json::as_text).filter(|name| !name.is_empty());
             let name = match (given, several) {
                 (Some(name), _) => name.to_string(),
                 (None, false) => "value".to_string(),

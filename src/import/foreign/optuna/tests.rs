@@ -1,12 +1,12 @@
 //! Databases of several generations, made by hand. `tests/import/compare_optuna.py` has Optuna itself write them, and compares.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use proptest::prelude::*;
 use rusqlite::Connection;
 
-use super::super::{ImportReport, IntakeOptions, Item, Kind, Out, Source, SourceKind, import, open};
+use super::super::testing::{added, bring, only_source, told, walked};
+use super::super::{IntakeOptions, Kind, Out, import, open};
 use crate::Store;
 use crate::store::{ForeignExperiment, ForeignRun};
 
@@ -63,40 +63,6 @@ fn new_database(path: &Path) -> Connection {
     db
 }
 
-fn source(path: &Path) -> Arc<dyn Source> {
-    let mut found = open(path.to_str().unwrap(), None).unwrap();
-    assert_eq!((found.len(), found[0].kind()), (1, SourceKind::OptunaDatabase));
-    found.remove(0)
-}
-
-#[derive(Default)]
-struct Walked {
-    experiments: Vec<ForeignExperiment>,
-    runs: Vec<ForeignRun>,
-    losses: Vec<String>,
-    notes: Vec<String>,
-}
-
-fn walk(source: &dyn Source) -> Walked {
-    let mut all = Walked::default();
-    let mut take = |item| {
-        match item {
-            Item::Experiment(experiment) => all.experiments.push(experiment),
-            Item::Run(run) => all.runs.push(*run),
-            Item::Goals(..) => panic!("goals are told with their experiment"),
-            Item::Skipped(s) if s.is_loss => all.losses.push(format!("{}: {}", s.place, s.reason)),
-            Item::Skipped(s) => all.notes.push(format!("{}: {}", s.place, s.reason)),
-        }
-        true
-    };
-    source.walk(&mut Out::new(&mut take)).unwrap();
-    all
-}
-
-async fn bring(path: &Path, store: &Store) -> ImportReport {
-    import(&source(path), store, IntakeOptions::default(), |_| ()).await.unwrap()
-}
-
 fn points(run: &ForeignRun) -> Vec<(&str, Option<i64>, String)> {
     run.points.iter().map(|p| (&*p.key, p.step.whole(), p.value.to_string())).collect()
 }
@@ -106,7 +72,7 @@ fn a_study_is_an_experiment_and_a_trial_is_a_run() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("study.db");
     new_database(&path);
-    let all = walk(&*source(&path));
+    let all = walked(&*only_source(&path), told);
     assert_eq!(all.losses, [""; 0]);
     assert_eq!(
         all.notes,
@@ -180,7 +146,7 @@ fn tables_of_before_2_4_are_read() {
          INSERT INTO trial_system_attributes VALUES (9, '_number', '4');",
     )
     .unwrap();
-    let all = walk(&*source(&path));
+    let all = walked(&*only_source(&path), told);
     let [run] = all.runs.as_slice() else { panic!("{:?}", all.runs) };
     assert_eq!(run.start.name.as_deref(), Some("trial 4"));
     let values: Vec<_> = points(run).into_iter().map(|(key, step, value)| format!("{key} {step:?} {value}")).collect();
@@ -236,7 +202,7 @@ async fn a_study_that_goes_on_is_followed_and_ids_stay_when_it_is_moved() {
     assert_eq!((first.found[Kind::Runs], first.added[Kind::Runs], first.losses()), (6, 6, 0));
     assert_eq!((first.added[Kind::Experiments], first.added[Kind::Goals], first.added[Kind::Links]), (4, 7, 1));
     let again = bring(&path, &store).await;
-    assert!(Kind::ALL.iter().all(|kind| again.added[*kind] == 0), "{:?}", again.added);
+    assert_eq!(added(&again), []);
 
     db.execute_batch(
         "UPDATE trials SET state = 'RUNNING', datetime_start = '2025-05-27 10:00:00' WHERE trial_id IN (5, 7);
@@ -252,8 +218,8 @@ async fn a_study_that_goes_on_is_followed_and_ids_stay_when_it_is_moved() {
     assert_eq!((later.added[Kind::Points], later.added[Kind::Params]), (1, 0));
     store.seal().await.unwrap();
     let audit = IntakeOptions { dry_run: true, ..IntakeOptions::default() };
-    let audit = import(&source(&moved), &store, audit, |_| ()).await.unwrap();
-    assert!(Kind::ALL.iter().all(|kind| audit.added[*kind] == 0), "{:?}", audit.added);
+    let audit = import(&only_source(&moved), &store, audit, |_| ()).await.unwrap();
+    assert_eq!(added(&audit), []);
 }
 
 proptest! {

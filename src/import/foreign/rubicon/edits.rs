@@ -9,8 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use super::super::Out;
+use super::super::json;
 use super::super::tree::{self, Is, Name};
-use super::json;
 use crate::model::Micros;
 
 /// Files of one time that are put into an order that makes sense; more of them stay in that of their names.

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::super::Out;
 use super::super::tree::{self, Is, Name};
+use super::super::{Out, json};
 use super::edits::{self, Outcome};
-use super::{json, value};
+use super::value;
 use crate::model::Micros;
 
 pub const META: &str = "metadata.json";

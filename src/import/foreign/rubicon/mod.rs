@@ -13,7 +13,6 @@
 
 mod edits;
 mod entity;
-mod json;
 mod root;
 mod run;
 mod tables;

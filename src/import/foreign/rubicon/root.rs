@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::json;
 use super::super::tree::{self, Is, Name};
-use super::super::{ForeignExperiment, Holdings, ImportError, Out, Source, SourceKind};
+use super::super::{ForeignExperiment, Holdings, ImportError, Out, Source, SourceKind, fingerprint};
 use super::entity::{self, META};
-use super::json;
 use super::run::{self, Goals, Project};
 
 const EXPERIMENTS: &str = "experiments";
@@ -155,7 +155,7 @@ impl Source for Root {
     }
 
     fn fingerprint(&self) -> Result<String, ImportError> {
-        tree::fingerprint([self.path.as_path()])
+        fingerprint::of([self.path.as_path()])
     }
 
     fn walk(&self, out: &mut Out<'_>) -> Result<(), ImportError> {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::super::Out;
 use super::super::tree::{self, Is};
+use super::super::{Out, json};
+use super::PROJECT_FILES;
 use super::entity::{self, Entity, META, shortened};
 use super::tables::{self, Row};
 use super::value::{self, Measured};
-use super::{PROJECT_FILES, json};
 use crate::model::{Comment, DataVersion, Feature, Goal, Link, Micros, RunId, SeriesKind, SeriesPoint, Status, Step};
 use crate::store::{ForeignFile, ForeignPoint, ForeignRun, check_artifact_path};
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
 use serde_json::Value;
 
+use super::super::json;
 use super::edits::Outcome;
 use super::entity::Entity;
-use super::json;
 
 /// Name of the table.
 pub const ENTITIES: &str = "rubicon_entities";

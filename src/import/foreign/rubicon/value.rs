@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
 
-use super::json;
+use super::super::json;
 use crate::model::{Micros, ParamValue};
 
 /// Dimensions that an array may have: as many as numpy allows.
@@ -24,29 +24,8 @@ pub fn param(value: &Value) -> ParamValue {
     match typed(value) {
         Typed::Time(time) => ParamValue::Time(time),
         Typed::Date(day) => ParamValue::Date(day),
-        Typed::Plain(plain) => plain_param(&plain),
-        Typed::No => plain_param(value),
-    }
-}
-
-fn plain_param(value: &Value) -> ParamValue {
-    match value {
-        Value::Null => ParamValue::Null,
-        Value::Bool(b) => ParamValue::Bool(*b),
-        Value::Number(n) => match (n.as_i64(), n.as_u64()) {
-            (Some(i), _) => ParamValue::Int(i.into()),
-            (None, Some(u)) => ParamValue::Int(u.into()),
-            (None, None) => ParamValue::Float(n.as_f64().unwrap_or(f64::NAN)),
-        },
-        Value::String(s) => match json::number(s) {
-            Some(word) => match word.parse::<i128>() {
-                Ok(int) => ParamValue::Int(int),
-                Err(_) => not_finite(word).map_or_else(|| ParamValue::Text(word.to_string()), ParamValue::Float),
-            },
-            None => ParamValue::from_spelling(json::text(s)),
-        },
-        Value::Array(_) => ParamValue::List(json::render(value)),
-        Value::Object(_) => ParamValue::Dict(json::render(value)),
+        Typed::Plain(plain) => json::param(&plain),
+        Typed::No => json::param(value),
     }
 }
 
@@ -67,7 +46,7 @@ pub fn metric(value: &Value) -> Measured {
             Measured::Number(x, exact)
         }
         Value::String(s) => match json::number(s) {
-            Some(word) => match not_finite(word) {
+            Some(word) => match json::not_finite(word) {
                 Some(x) => Measured::Number(x, true),
                 None => Measured::Number(word.parse().unwrap_or(f64::NAN), false),
             },
@@ -87,15 +66,6 @@ pub fn number(value: &Value) -> Option<f64> {
     match metric(value) {
         Measured::Number(x, _) => Some(x),
         Measured::Other(_) => None,
-    }
-}
-
-fn not_finite(word: &str) -> Option<f64> {
-    match word {
-        "NaN" => Some(f64::NAN),
-        "Infinity" => Some(f64::INFINITY),
-        "-Infinity" => Some(f64::NEG_INFINITY),
-        _ => None,
     }
 }
 
@@ -190,7 +160,6 @@ fn one(kind: char, item: &[u8], big: bool) -> Option<Value> {
         }
         Some(u64::from_le_bytes(bytes))
     };
-    let float = |x: f64| if x.is_finite() { Value::from(x) } else { json::marked(x) };
     Some(match (kind, item.len()) {
         ('b', 1) => Value::from(item[0] != 0),
         ('u', 1 | 2 | 4 | 8) => Value::from(raw(item)?),
@@ -198,18 +167,14 @@ fn one(kind: char, item: &[u8], big: bool) -> Option<Value> {
             let shift = 64 - 8 * n as u32;
             Value::from(((raw(item)? << shift) as i64) >> shift)
         }
-        ('f', 2) => float(half(raw(item)? as u16)),
-        ('f', 4) => float(f32::from_bits(raw(item)? as u32).into()),
-        ('f', 8) => float(f64::from_bits(raw(item)?)),
+        ('f', 2) => json::from_double(half(raw(item)? as u16)),
+        ('f', 4) => json::from_double(f32::from_bits(raw(item)? as u32).into()),
+        ('f', 8) => json::from_double(f64::from_bits(raw(item)?)),
         ('U', _) => {
             let chars = item.chunks_exact(4).map(|c| raw(c).and_then(|c| char::from_u32(c as u32)));
             let text: String = chars.collect::<Option<_>>()?;
-            // Numpy fills up with NULs; one in front would be taken for a mark.
-            let text = text.trim_end_matches('\0');
-            if text.starts_with('\0') {
-                return None;
-            }
-            Value::from(text)
+            // Numpy fills up with NULs.
+            json::from_text(text.trim_end_matches('\0'))
         }
         _ => return None,
     })

@@ -124,11 +124,11 @@ impl Row {
         match value {
             Value::Object(fields) if !fields.is_empty() => {
                 for (key, value) in fields {
-                    self.add(&format!("{name}.{key}"), value, columns)?;
+                    self.add(&format!("{name}.{}", json::text(&key)), value, columns)?;
                 }
             }
-            Value::String(text) if json::number(&Value::String(text.clone())).is_none() => {
-                self.cells.push((columns.place(name)?, Cell::Text(text)));
+            Value::String(text) if json::number(&text).is_none() => {
+                self.cells.push((columns.place(name)?, Cell::Text(json::text(&text).to_string())));
             }
             value => self.cells.push((columns.place(name)?, Cell::Typed(json::param(&value)))),
         }

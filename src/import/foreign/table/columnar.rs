@@ -2,13 +2,16 @@
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::cast;
+use arrow::compute::{cast, is_null, nullif};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type};
+use arrow::error::ArrowError;
 use arrow::json::LineDelimitedWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
+use super::super::json;
 use super::cell::{Cell, Columns, Row};
 use super::rows::Visit;
 use crate::model::{Micros, ParamValue};
@@ -43,23 +46,45 @@ fn read(file: File, columns: &mut Columns, visit: Visit<'_>) -> Result<(), Strin
         let mut rows: Vec<Row> =
             (1..=batch.num_rows() as u64).map(|n| Row { number: number + n, cells: Vec::new() }).collect();
         let mut nested = Vec::new();
-        for (i, field) in batch.schema().fields().iter().enumerate() {
-            if is_nested(field.data_type()) {
-                nested.push(i);
+        let mut flat = Vec::new();
+        for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+            flatten(field.name().clone(), column, &mut flat).map_err(|e| e.to_string())?;
+        }
+        for (name, column) in flat {
+            if is_nested(column.data_type()) {
+                nested.push((name, column));
                 continue;
             }
-            let place = columns.place(field.name())?;
-            let cells = cells(batch.column(i)).map_err(|e| format!("column '{}': {e}", field.name()))?;
+            let place = columns.place(&name)?;
+            let cells = cells(&column).map_err(|e| format!("column '{name}': {e}"))?;
             for (row, cell) in rows.iter_mut().zip(cells) {
                 row.cells.extend(cell.map(|cell| (place, cell)));
             }
         }
         if !nested.is_empty() {
-            let nested = batch.project(&nested).map_err(|e| e.to_string())?;
+            let nested = nested.into_iter().map(|(name, column)| (name, column, true));
+            let nested = RecordBatch::try_from_iter_with_nullable(nested).map_err(|e| e.to_string())?;
             self::nested(&nested, &mut rows, columns)?;
         }
         number += batch.num_rows() as u64;
         rows.into_iter().for_each(|row| visit(row, columns));
+    }
+    Ok(())
+}
+
+/// The fields of structures as columns of their own, `a.b`.
+fn flatten(name: String, column: &ArrayRef, flat: &mut Vec<(String, ArrayRef)>) -> Result<(), ArrowError> {
+    let Some(of) = column.as_struct_opt().filter(|of| of.num_columns() > 0) else {
+        flat.push((name, Arc::clone(column)));
+        return Ok(());
+    };
+    for (field, inner) in of.fields().iter().zip(of.columns()) {
+        // A structure that is NULL may hold anything.
+        let inner = match of.nulls() {
+            Some(_) => nullif(inner, &is_null(of)?)?,
+            None => Arc::clone(inner),
+        };
+        flatten(format!("{name}.{}", field.name()), &inner, flat)?;
     }
     Ok(())
 }
@@ -102,15 +127,15 @@ fn cells(column: &ArrayRef) -> Result<Vec<Option<Cell>>, String> {
     })
 }
 
-/// Lists and structures, by way of JSON.
+/// Lists and maps, by way of JSON.
 fn nested(batch: &RecordBatch, rows: &mut [Row], columns: &mut Columns) -> Result<(), String> {
     let mut writer = LineDelimitedWriter::new(Vec::new());
     writer.write(batch).map_err(|e| e.to_string())?;
     let lines = String::from_utf8(writer.into_inner()).map_err(|e| e.to_string())?;
     for (row, line) in rows.iter_mut().zip(lines.lines()) {
-        if let Ok(serde_json::Value::Object(fields)) = super::super::json::parse(line) {
+        if let Ok(serde_json::Value::Object(fields)) = json::parse(line) {
             for (key, value) in fields {
-                row.add(&key, value, columns)?;
+                row.add(json::text(&key), value, columns)?;
             }
         }
     }

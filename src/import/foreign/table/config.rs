@@ -1,11 +1,11 @@
 //! Params in a file beside a table: YAML or JSON.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 
 use super::super::{json, tree};
 use crate::model::ParamValue;
@@ -17,20 +17,23 @@ const LONGEST: u64 = 4 << 20;
 pub fn read(path: &Path) -> Result<Vec<(String, ParamValue)>, String> {
     let text = tree::text_up_to(path, LONGEST).map_err(|e| e.to_string())?;
     let is_json = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
-    let tree = match is_json {
-        true => of_json(json::parse(&text).map_err(|e| format!("it cannot be read as JSON: {e}"))?),
+    let found = match is_json {
+        true => json::parse(&text)?,
         false => parse(&text)?,
     };
     let mut params = Vec::new();
-    match tree {
-        Tree::Map(map) => map.into_iter().for_each(|(key, tree)| flatten(key, tree, &mut params)),
-        Tree::Leaf(ParamValue::Null) => {}
+    match found {
+        Value::Object(fields) => {
+            fields.into_iter().for_each(|(key, value)| flatten(json::text(&key).to_string(), value, &mut params));
+        }
+        Value::Null => {}
         _ => return Err("it holds no names with values".to_string()),
     }
+    params.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(params)
 }
 
-fn parse(text: &str) -> Result<Tree, String> {
+fn parse(text: &str) -> Result<Value, String> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: 64,
@@ -44,47 +47,20 @@ fn parse(text: &str) -> Result<Tree, String> {
         non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::PassThrough,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|e| format!("it cannot be read as YAML: {e}"))
+    let read: Result<Tree, _> = serde_saphyr::from_str_with_options(text, options);
+    read.map(|tree| tree.0).map_err(|e| format!("it cannot be read as YAML: {e}"))
 }
 
-/// Whatever stands in a file.
-#[derive(Debug, Clone, PartialEq)]
-enum Tree {
-    Leaf(ParamValue),
-    List(Vec<Tree>),
-    Map(BTreeMap<String, Tree>),
-}
+/// Whatever stands in a file, as JSON.
+struct Tree(Value);
 
-fn of_json(value: serde_json::Value) -> Tree {
+fn flatten(key: String, value: Value, params: &mut Vec<(String, ParamValue)>) {
     match value {
-        serde_json::Value::Array(list) => Tree::List(list.into_iter().map(of_json).collect()),
-        serde_json::Value::Object(map) => {
-            Tree::Map(map.into_iter().map(|(key, value)| (key, of_json(value))).collect())
+        Value::Object(fields) if !fields.is_empty() => {
+            let inner = |name: &str| format!("{key}.{}", json::text(name));
+            fields.into_iter().for_each(|(name, value)| flatten(inner(&name), value, params));
         }
-        leaf => Tree::Leaf(json::param(&leaf)),
-    }
-}
-
-fn flatten(key: String, tree: Tree, params: &mut Vec<(String, ParamValue)>) {
-    match tree {
-        Tree::Map(map) if !map.is_empty() => {
-            map.into_iter().for_each(|(inner, tree)| flatten(format!("{key}.{inner}"), tree, params));
-        }
-        Tree::Map(_) => params.push((key, ParamValue::Dict("{}".to_string()))),
-        Tree::List(_) => params.push((key, ParamValue::List(as_json(&tree).to_string()))),
-        Tree::Leaf(value) => params.push((key, value)),
-    }
-}
-
-fn as_json(tree: &Tree) -> serde_json::Value {
-    match tree {
-        Tree::List(list) => list.iter().map(as_json).collect(),
-        Tree::Map(map) => map.iter().map(|(key, tree)| (key.clone(), as_json(tree))).collect(),
-        Tree::Leaf(ParamValue::Null) => serde_json::Value::Null,
-        Tree::Leaf(ParamValue::Bool(b)) => (*b).into(),
-        Tree::Leaf(ParamValue::Int(i)) if i64::try_from(*i).is_ok() => (*i as i64).into(),
-        Tree::Leaf(ParamValue::Float(x)) if x.is_finite() => (*x).into(),
-        Tree::Leaf(value) => value.text().into(),
+        leaf => params.push((key, json::param(&leaf))),
     }
 }
 
@@ -104,11 +80,11 @@ impl<'de> Visitor<'de> for TreeVisitor {
     }
 
     fn visit_unit<E>(self) -> Result<Tree, E> {
-        Ok(Tree::Leaf(ParamValue::Null))
+        Ok(Tree(Value::Null))
     }
 
     fn visit_none<E>(self) -> Result<Tree, E> {
-        Ok(Tree::Leaf(ParamValue::Null))
+        Ok(Tree(Value::Null))
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tree, D::Error> {
@@ -116,39 +92,39 @@ impl<'de> Visitor<'de> for TreeVisitor {
     }
 
     fn visit_bool<E>(self, v: bool) -> Result<Tree, E> {
-        Ok(Tree::Leaf(v.into()))
+        Ok(Tree(v.into()))
     }
 
     fn visit_i64<E>(self, v: i64) -> Result<Tree, E> {
-        Ok(Tree::Leaf(v.into()))
+        Ok(Tree(v.into()))
     }
 
     fn visit_u64<E>(self, v: u64) -> Result<Tree, E> {
-        Ok(Tree::Leaf(v.into()))
+        Ok(Tree(v.into()))
     }
 
     fn visit_f64<E>(self, v: f64) -> Result<Tree, E> {
-        Ok(Tree::Leaf(v.into()))
+        Ok(Tree(json::from_double(v)))
     }
 
     fn visit_str<E>(self, v: &str) -> Result<Tree, E> {
-        Ok(Tree::Leaf(ParamValue::from_spelling(v)))
+        Ok(Tree(json::from_text(v)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tree, A::Error> {
         let mut list = Vec::new();
-        while let Some(tree) = seq.next_element()? {
-            list.push(tree);
+        while let Some(tree) = seq.next_element::<Tree>()? {
+            list.push(tree.0);
         }
-        Ok(Tree::List(list))
+        Ok(Tree(Value::Array(list)))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
-        let mut fields = BTreeMap::new();
+        let mut fields = Map::new();
         while let Some((key, tree)) = map.next_entry::<Key, Tree>()? {
-            fields.insert(key.0, tree);
+            fields.insert(key.0, tree.0);
         }
-        Ok(Tree::Map(fields))
+        Ok(Tree(Value::Object(fields)))
     }
 }
 
@@ -157,9 +133,13 @@ struct Key(String);
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Key, D::Error> {
-        match Tree::deserialize(deserializer)? {
-            Tree::Leaf(value) => Ok(Key(value.text().unwrap_or_else(|| "null".to_string()))),
-            _ => Err(serde::de::Error::custom("a list or names with values cannot be a name")),
+        match Tree::deserialize(deserializer)?.0 {
+            Value::Array(_) | Value::Object(_) => {
+                Err(serde::de::Error::custom("a list or names with values cannot be a name"))
+            }
+            // Text is marked as any other.
+            Value::String(text) if json::number(&text).is_none() => Ok(Key(text)),
+            value => Ok(Key(json::param(&value).text().unwrap_or_else(|| "null".to_string()))),
         }
     }
 }
@@ -182,7 +162,7 @@ mod tests {
     #[test]
     fn yaml_and_json_are_flattened_and_typed() {
         let yaml = "lr: 1e-3\nopt: {name: adam, betas: [0.9, 0.999], none: null}\nflag: true\n1: one\nempty: {}\nq: '7'\nbig: .inf\n\
-                    day: 2024-01-02\nlist:\n- a: 1\n- b\n";
+                    day: 2024-01-02\nlist:\n- a: 1\n- b\n- '3'\n- .inf\n";
         assert_eq!(
             params(yaml, "config.yaml").unwrap(),
             [
@@ -191,20 +171,28 @@ mod tests {
                 "day text 2024-01-02",
                 "empty dict {}",
                 "flag bool true",
-                "list list [{\"a\":1},\"b\"]",
+                "list list [{\"a\": 1}, \"b\", \"3\", Infinity]",
                 "lr float 0.001",
-                "opt.betas list [0.9,0.999]",
+                "opt.betas list [0.9, 0.999]",
                 "opt.name text adam",
                 "opt.none null ",
                 "q int 7"
             ]
         );
         assert_eq!(params(r#"{"a": {"b": NaN}, "c": [1]}"#, "c.json").unwrap(), ["a.b float NaN", "c list [1]"]);
+        assert_eq!(
+            params(
+                r#"{"a": ["NaN", NaN, 170141183460469231731], "b": "\u0000NaN", "c": 170141183460469231731}"#,
+                "d.json"
+            )
+            .unwrap(),
+            [r#"a list ["NaN", NaN, 170141183460469231731]"#, "b text \0NaN", "c int 170141183460469231731"]
+        );
         let merged = "base: &base {a: 1, b: 2}\nrun:\n  <<: *base\n  b: 3\n";
         assert_eq!(params(merged, "m.yaml").unwrap(), ["base.a int 1", "base.b int 2", "run.a int 1", "run.b int 3"]);
         let python =
             "!!python/object:argparse.Namespace\nlr: 0.5\nshape: !!python/tuple [1, 2]\nname: !!python/unicode 'x'\n";
-        assert_eq!(params(python, "p.yaml").unwrap(), ["lr float 0.5", "name text x", "shape list [1,2]"]);
+        assert_eq!(params(python, "p.yaml").unwrap(), ["lr float 0.5", "name text x", "shape list [1, 2]"]);
         assert!(params("a: 1\na: 2\n", "twice.yaml").unwrap_err().contains("duplicate mapping key: a"));
         assert_eq!(params("", "empty.yaml").unwrap(), [""; 0]);
         assert_eq!(params("- 1\n", "list.yaml").unwrap_err(), "it holds no names with values");

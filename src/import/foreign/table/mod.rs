@@ -16,13 +16,13 @@ mod tests;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::UNIX_EPOCH;
 
 pub use files::is_pattern;
 pub use mapping::TableMapping;
 
-use super::{ForeignExperiment, Holdings, ImportError, Out, Source, SourceKind, id, tree};
+use super::{ForeignExperiment, Holdings, ImportError, Out, Source, SourceKind, fingerprint, id};
 use crate::model::{Micros, ParamValue, RunId};
 use build::{Building, Plan, Wrong};
 use cell::{Columns, Row};
@@ -41,10 +41,8 @@ pub fn open(words: &[String], mapping: TableMapping) -> Result<Arc<dyn Source>, 
     if files.is_empty() {
         return Err(ImportError::Pattern { pattern: String::new(), reason: "no file is named".to_string() });
     }
-    let tables = Tables { place: PathBuf::from(words.join(" ")), files, mapping, holdings: OnceLock::new() };
-    // A column that is said and not there is known before anything is written.
-    tables.survey()?;
-    Ok(Arc::new(tables))
+    let place = PathBuf::from(words.join(" "));
+    Ok(Arc::new(Tables { place, files, mapping, holdings: OnceLock::new(), surveyed: Mutex::new(None) }))
 }
 
 /// Tables that are imported together.
@@ -54,9 +52,12 @@ struct Tables {
     files: Vec<Found>,
     mapping: TableMapping,
     holdings: OnceLock<Holdings>,
+    /// What was found when the holdings were asked for, for the walk that follows.
+    surveyed: Mutex<Option<Survey>>,
 }
 
 /// What the columns of all files are.
+#[derive(Debug)]
 struct Survey {
     columns: Columns,
     shape: Shape,
@@ -269,7 +270,9 @@ impl Source for Tables {
         if let Some(holdings) = self.holdings.get() {
             return Ok(*holdings);
         }
-        let holdings = Holdings { experiments: 1, runs: self.survey()?.runs };
+        let survey = self.survey()?;
+        let holdings = Holdings { experiments: 1, runs: survey.runs };
+        *self.surveyed.lock().unwrap_or_else(PoisonError::into_inner) = Some(survey);
         Ok(*self.holdings.get_or_init(|| holdings))
     }
 
@@ -279,14 +282,19 @@ impl Source for Tables {
             Some(name) => self.files.iter().filter_map(|f| Some(f.path.parent()?.join(name))).collect(),
             None => Vec::new(),
         };
-        let print = tree::fingerprint(paths.chain(folders.iter().map(PathBuf::as_path)))?;
+        let print = fingerprint::of(paths.chain(folders.iter().map(PathBuf::as_path)))?;
         // A last line that is left out now is taken once the file has lain still.
         let growing = self.files.iter().filter(|file| rows::is_being_written(&file.path)).count();
         Ok(if growing > 0 { blake3::hash(format!("{print}{growing}").as_bytes()).to_hex().to_string() } else { print })
     }
 
+    fn reading(&self) -> String {
+        serde_json::to_string(&self.mapping).unwrap_or_default()
+    }
+
     fn walk(&self, out: &mut Out<'_>) -> Result<(), ImportError> {
-        let survey = self.survey()?;
+        let surveyed = self.surveyed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let survey = surveyed.map_or_else(|| self.survey(), Ok)?;
         let told = describe::described(survey.columns.names(), &survey.roles, survey.shape);
         out.leave(self.place.display(), told);
         self.build(survey, out);

@@ -205,7 +205,7 @@ fn json_rows(path: &Path, file: File, columns: &mut Columns, visit: Visit<'_>, t
             Ok(serde_json::Value::Object(fields)) => {
                 let mut row = Row { number, cells: Vec::new() };
                 for (key, value) in fields {
-                    row.add(&key, value, columns)?;
+                    row.add(json::text(&key), value, columns)?;
                 }
                 visit(row, columns);
             }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::tree::{self, Is, Name};
-use super::{ForeignExperiment, Holdings, ImportError, Out, Source, SourceKind, id};
+use super::{ForeignExperiment, Holdings, ImportError, Out, Source, SourceKind, fingerprint, id};
 use crate::model::RunId;
 use run::Reading;
 
@@ -162,7 +162,7 @@ impl Source for LogFolder {
 
     fn fingerprint(&self) -> Result<String, ImportError> {
         let folders = self.quiet()?;
-        tree::fingerprint(folders.iter().flat_map(|folder| &folder.files).map(PathBuf::as_path))
+        fingerprint::of(folders.iter().flat_map(|folder| &folder.files).map(PathBuf::as_path))
     }
 
     fn walk(&self, out: &mut Out<'_>) -> Result<(), ImportError> {

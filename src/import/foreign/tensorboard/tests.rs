@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message;
 
-use super::super::{ImportReport, IntakeOptions, Item, Kind, Out, Source, SourceKind, import, open};
+use super::super::testing::{bring, only_source, reason, walked};
+use super::super::{Kind, open};
 use super::proto::*;
 use super::record::framed;
 use crate::Store;
@@ -49,39 +49,6 @@ fn file(path: &Path, events: &[Event]) -> Vec<u8> {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, &bytes).unwrap();
     bytes
-}
-
-fn source(path: &Path) -> Arc<dyn Source> {
-    let mut found = open(path.to_str().unwrap(), None).unwrap();
-    assert_eq!((found.len(), found[0].kind()), (1, SourceKind::TensorBoard));
-    found.remove(0)
-}
-
-#[derive(Default)]
-struct Walked {
-    runs: Vec<ForeignRun>,
-    losses: Vec<String>,
-    notes: Vec<String>,
-}
-
-fn walk(source: &dyn Source) -> Walked {
-    let mut all = Walked::default();
-    let mut take = |item| {
-        match item {
-            Item::Experiment(_) => {}
-            Item::Run(run) => all.runs.push(*run),
-            Item::Goals(..) => panic!("goals are told with their experiment"),
-            Item::Skipped(s) if s.is_loss => all.losses.push(s.reason),
-            Item::Skipped(s) => all.notes.push(s.reason),
-        }
-        true
-    };
-    source.walk(&mut Out::new(&mut take)).unwrap();
-    all
-}
-
-async fn bring(path: &Path, store: &Store) -> ImportReport {
-    import(&source(path), store, IntakeOptions::default(), |_| ()).await.unwrap()
 }
 
 fn points(run: &ForeignRun) -> Vec<String> {
@@ -163,7 +130,7 @@ fn folders_are_runs_and_their_files_are_one() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("logs");
     folder_in(&root);
-    let all = walk(&*source(&root));
+    let all = walked(&*only_source(&root), reason);
     assert_eq!(all.losses, [""; 0]);
     assert_eq!(
         all.notes,
@@ -206,7 +173,7 @@ async fn a_restart_sets_points_aside_and_doubles_nothing() {
     file(&root.join(FIRST), &[&[version()], before.as_slice()].concat());
     assert_eq!(bring(&root, &followed).await.added[Kind::Points], 5);
     file(&root.join(SECOND), &[version(), begin, scalar(2, "loss", 20.0), scalar(3, "loss", 30.0)]);
-    let all = walk(&*source(&root));
+    let all = walked(&*only_source(&root), reason);
     let void: Vec<_> = all.runs[0].points.iter().filter(|p| p.context.is_some()).map(|p| p.value).collect();
     assert_eq!((all.runs[0].points.len(), void), (7, vec![2.0, 3.0, 4.0]));
     assert_eq!(all.runs[0].series[0].payload, "START");
@@ -219,7 +186,7 @@ async fn a_restart_sets_points_aside_and_doubles_nothing() {
     // Without a version, a step that goes back hides later ones of the same tag.
     file(&root.join(FIRST), &[before.as_slice(), &[scalar(0, "acc", 0.5), scalar(2, "loss", 20.0)]].concat());
     fs::remove_file(root.join(SECOND)).unwrap();
-    assert!(walk(&*source(&root)).notes[0].starts_with("it was restarted: 3 points"));
+    assert!(walked(&*only_source(&root), reason).notes[0].starts_with("it was restarted: 3 points"));
 }
 
 #[tokio::test]
@@ -271,7 +238,7 @@ fn damage_hides_nothing_else() {
     file(&root.join("odd").join(FIRST), &[Event { wall_time: f64::NAN, ..scalar(1, "x", 1.0) }, scalar(2, "", 1.0)]);
     let garbage = framed(&[0xff, 0xff, 0xff]);
     fs::write(root.join("odd").join(SECOND), garbage).unwrap();
-    let all = walk(&*source(&root));
+    let all = walked(&*only_source(&root), reason);
     let has = |list: &[String], start: &str| assert!(list.iter().any(|s| s.starts_with(start)), "{start}: {list:?}");
     has(&all.losses, "it is no file; links are not followed");
     has(&all.losses, &format!("damaged at byte {}: a record of", end - 47));
@@ -320,7 +287,7 @@ proptest! {
         }
         fs::write(&path, bytes).unwrap();
         let found = open(dir.path().to_str().unwrap(), None).unwrap();
-        let all = walk(&*found[0]);
+        let all = walked(&*found[0], reason);
         prop_assert!(all.runs.iter().any(|run| run.start.name.as_deref() == Some("new")));
     }
 
@@ -328,7 +295,7 @@ proptest! {
     fn any_message_is_an_error_or_an_event(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(FIRST), framed(&bytes)).unwrap();
-        walk(&*open(dir.path().to_str().unwrap(), None).unwrap()[0]);
+        walked(&*open(dir.path().to_str().unwrap(), None).unwrap()[0], reason);
     }
 }
 
