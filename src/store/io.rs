@@ -169,8 +169,9 @@ impl LocalIo {
         // An empty parent is the working folder, which somebody else made.
         let mut durable = vec![dir.to_path_buf()];
         if !parent.as_os_str().is_empty() && (inside || !exists || dir == self.root) {
-            if inside {
-                // One sync does for all that lie there.
+            // One sync does for all that lie there. Where folders are made one after the other, as those of runs, each would
+            // look through all before it.
+            if inside && exists {
                 let beside = self.system.list(parent)?.into_iter().filter(|entry| entry.is_dir);
                 durable.extend(beside.map(|entry| parent.join(entry.name)));
             }

@@ -69,6 +69,19 @@ async fn a_foreign_store_is_asked_in_place_and_read_again_once_it_changed() {
         assert_eq!(ask("SELECT value FROM params WHERE key = 'more'"), "x".repeat(n + 2));
     }
     assert_eq!(stores(), 2, "earlier states are forgotten, save the last one");
+
+    // Where the files lie is said whole, also where the source was named from a folder above it.
+    let (near, out) = (dir.path().join("near"), dir.path().join("out"));
+    let command = |args: &[&str]| {
+        let mut command = runlake(Path::new("/nowhere"));
+        command.env("XDG_CACHE_HOME", &near).current_dir(dir.path()).args(args);
+        done(&mut command)
+    };
+    let uri = command(&["sql", "--from", "mlruns", "--format", "csv", "-c", "SELECT uri FROM artifacts LIMIT 1"]);
+    assert!(uri.lines().nth(1).unwrap().starts_with("file:///"), "{uri}");
+    command(&["export", "--from", "mlruns", "--runs", "--out", out.to_str().unwrap()]);
+    let lines = fs::read_to_string(out.join("runs.jsonl")).unwrap();
+    assert!(lines.contains(r#""path":"out.txt","uri":"file:///"#), "{lines}");
 }
 
 #[test]

@@ -476,8 +476,10 @@ fn open(path: &Path) -> std::io::Result<File> {
     }
 }
 
+/// Where a file lies, whatever the working folder of whoever asks.
 fn address(path: &Path) -> String {
-    match url::Url::from_file_path(path) {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    match url::Url::from_file_path(whole) {
         Ok(url) => url.to_string(),
         Err(()) => path.display().to_string(),
     }
