@@ -116,11 +116,12 @@ def curves(ledger: Ledger, found: Differences) -> None:
 
 def histories(ledger: Ledger, found: Differences) -> None:
     """A thinned series keeps its ends and its extremes, and nothing that was not there."""
-    runs = frame(ledger.store, "SELECT run_id FROM metric_stats WHERE key = 'loss' AND count > 30 ORDER BY run_id LIMIT 20")
+    runs = frame(ledger.store, "SELECT run_id FROM metric_stats WHERE key = 'loss' AND count >= 10 ORDER BY run_id LIMIT 20")
+    found.same("series", len(runs), 20)
     for run in runs.run_id:
         whole = frame(ledger.store, f"SELECT * FROM metric_history('{run}', 'loss')")
-        thin = frame(ledger.store, f"SELECT * FROM metric_history('{run}', 'loss', 12)")
-        found.same(f"points of {run}", len(thin) <= 12 and len(whole) > 30, True)
+        thin = frame(ledger.store, f"SELECT * FROM metric_history('{run}', 'loss', 6)")
+        found.same(f"points of {run}", len(thin) <= 6 and len(whole) >= 10, True)
         for pick in ("min", "max"):
             found.same(f"{pick} of {run}", getattr(thin.value, pick)(), float(getattr(whole.value, pick)()))
         found.same(f"ends of {run}", [thin.step.iloc[0], thin.step.iloc[-1]], [whole.step.iloc[0], whole.step.iloc[-1]])
