@@ -8,6 +8,7 @@ use super::{Intake, Refused, rows};
 use crate::model::RunId;
 use crate::schema::{EnvironmentRow, Table};
 use crate::store::error::Result;
+use crate::store::merge::{self, MergedRun};
 
 /// Whose an id is: a run of a scope, or of none.
 pub(super) type Owners = HashMap<RunId, Option<Scope>>;
@@ -25,7 +26,11 @@ impl Intake<'_> {
                     self.owners.insert(RunId::parse(&row.run_id)?, Some(Scope { key, value: row.value }));
                 }
             }
-            for id in new {
+            let unowned: BTreeSet<RunId> = new.into_iter().filter(|id| !self.owners.contains_key(id)).collect();
+            for (id, scope) in self.torn(runs, &unowned).await? {
+                self.owners.entry(id).or_insert(Some(scope));
+            }
+            for id in unowned {
                 self.owners.entry(id).or_insert(None);
             }
         }
@@ -50,6 +55,30 @@ impl Intake<'_> {
             }
         }
         Ok(())
+    }
+}
+
+impl Intake<'_> {
+    /// Runs of which nothing says whose they are since their import was killed before it came to that: they began as those
+    /// that are handed over now, have not ended, and nothing is known of where they ran.
+    async fn torn(&self, runs: &[ForeignRun], unowned: &BTreeSet<RunId>) -> Result<Vec<(RunId, Scope)>> {
+        if unowned.is_empty() {
+            return Ok(Vec::new());
+        }
+        let there = merge::merge_runs(&self.there, unowned).await?;
+        let is_torn = |run: &&ForeignRun| {
+            there.runs.get(run.id()).is_some_and(|MergedRun { state, .. }| {
+                let (new, old) = (&run.start, state.start());
+                state.end_time().is_none()
+                    && state.environment().next().is_none()
+                    && old.is_some_and(|old| {
+                        (old.start_time, &old.user, &old.host) == (new.start_time, &new.user, &new.host)
+                    })
+                    && state.name() == new.name.as_deref()
+            })
+        };
+        let torn = runs.iter().filter(is_torn);
+        Ok(torn.filter_map(|run| Some((run.id().clone(), run.scope.clone()?))).collect())
     }
 }
 

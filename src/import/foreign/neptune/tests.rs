@@ -470,3 +470,35 @@ proptest! {
         prop_assert!(runs >= 2);
     }
 }
+
+#[tokio::test]
+async fn a_run_whose_import_was_killed_as_it_began_is_no_other_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let export = dir.path().join("exports");
+    let created = Line { datetime: Some(START), ..line("run-a", "sys/creation_time", "datetime") };
+    let lines =
+        [text("run-a", "sys/name", "one"), text("run-a", "sys/owner", "ana"), text("run-a", "model", "gbm"), created];
+    save(&part(&export, "run-a", 0), &lines);
+    let items = walk(&*only_source(&export));
+    let run = items.iter().find_map(|item| if let Item::Run(run) = item { Some(run) } else { None }).unwrap();
+    for sealed in [false, true] {
+        let store = Store::create(dir.path().join(format!("store {sealed}"))).unwrap();
+        let start = crate::model::Record::Start(run.start.clone());
+        store.log(&start, crate::Durability::Buffered).unwrap();
+        if sealed {
+            store.close_segment().unwrap();
+            store.seal().await.unwrap();
+        }
+        let report = bring(&export, &store).await;
+        assert!(!noted(&report).iter().any(|note| note.contains("another run")), "{:?}", noted(&report));
+        let sql = "SELECT run_id, name, experiment, status, params.model FROM runs";
+        assert_eq!(rows(&store, sql).await, [format!("run-a|one|{PROJECT}|FINISHED|gbm")]);
+        nothing_is_missing(&export, &store).await;
+    }
+    // One that somebody else began under that id stays another one.
+    let store = Store::create(dir.path().join("other")).unwrap();
+    let mine = crate::model::RunStart::new(run.start.run.clone(), "mine".to_string(), crate::Micros(1));
+    store.log(&crate::model::Record::Start(mine), crate::Durability::Buffered).unwrap();
+    bring(&export, &store).await;
+    assert_eq!(rows(&store, "SELECT count(*) FROM runs").await, ["2"]);
+}
