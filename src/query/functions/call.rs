@@ -7,6 +7,7 @@ use datafusion::catalog::TableProvider;
 use super::args::Args;
 use super::rows::Rows;
 use super::scope::Scope;
+use crate::error::Error;
 use crate::query::error::QueryError;
 use crate::query::session::Session;
 
@@ -33,6 +34,17 @@ impl<'a> Call<'a> {
     pub async fn scope(&mut self, name: &'static str) -> Result<Scope, QueryError> {
         let text = self.args.text(name)?;
         Scope::of(self.session, &text).await
+    }
+
+    /// The next argument as the id of a run, which may be given by its first characters.
+    pub async fn run(&mut self, name: &'static str) -> Result<String, QueryError> {
+        let prefix = self.args.text(name)?;
+        match self.session.resolve_run(&prefix).await {
+            Ok(run) => Ok(run.to_string()),
+            Err(Error::Query(e)) => Err(e),
+            Err(Error::Store(e)) => Err(e.into()),
+            Err(Error::Import(_)) => unreachable!("nothing is imported"),
+        }
     }
 
     /// All rows of a statement of ours.

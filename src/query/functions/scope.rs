@@ -59,11 +59,16 @@ impl Scope {
             return Err(FunctionError::ScopeColumns { columns: names.join(", ") }.into());
         }
         let ids = rows.texts("run_id")?;
-        let runs: std::collections::BTreeSet<&str> = (0..rows.len()).filter_map(|i| text(&ids, i)).collect();
+        Scope::of_runs(sql, (0..rows.len()).filter_map(|i| text(&ids, i)))
+    }
+
+    /// Just these runs.
+    pub fn of_runs<'a>(given: &str, runs: impl IntoIterator<Item = &'a str>) -> Result<Scope, QueryError> {
+        let runs: std::collections::BTreeSet<&str> = runs.into_iter().collect();
         let batch = Columns::new().text("run_id", runs.into_iter().map(Some)).finish()?;
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
         Ok(Scope {
-            text: sql.to_string(),
+            text: given.to_string(),
             condition: format!(r#"run_id IN (SELECT run_id FROM "{TABLE}")"#),
             tables: vec![(TABLE.to_string(), Arc::new(table))],
         })
