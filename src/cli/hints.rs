@@ -81,6 +81,13 @@ fn of_function(e: &FunctionError) -> Vec<String> {
         FunctionError::GoalsDiffer { .. } => {
             "ask for one experiment, or give both the same goal with `runlake goal`".to_string()
         }
+        FunctionError::ScopesOverlap { .. } => {
+            "give each group runs of its own, for example \"SELECT run_id FROM runs WHERE params.model = 'svm'\""
+                .to_string()
+        }
+        FunctionError::NoScore { metric, .. } => {
+            format!("`runlake sql -c \"SELECT * FROM best_runs('EXPERIMENT', '{metric}')\"` lists runs that have one")
+        }
         _ => return Vec::new(),
     };
     vec![hint]
@@ -153,6 +160,8 @@ mod tests {
             QueryError::UnknownColumn { column: text(), near: vec![text()] }.into(),
             QueryError::ReadOnly { statement: text() }.into(),
             QueryError::Timeout { seconds: 1.0 }.into(),
+            QueryError::from(FunctionError::ScopesOverlap { scope_a: text(), scope_b: text(), runs: 2 }).into(),
+            QueryError::from(FunctionError::NoScore { run: text(), metric: text(), why: text() }).into(),
         ];
         for e in &errors {
             let hints = of(e);

@@ -27,7 +27,7 @@ use super::stop::{Stop, StopJoins};
 use super::structs::LeafOfWhole;
 use super::{experiments, functions, guard, joins, names, rewrite, runs, scan, udf};
 use crate::error::Result;
-use crate::model::{Micros, RunId};
+use crate::model::{ExperimentState, Micros, RunId};
 use crate::schema::{MetricDefRow, Row, Table};
 use crate::store::cut::Cut;
 use crate::store::delta::register_files;
@@ -377,7 +377,10 @@ impl Session {
     /// # Errors
     /// [`StoreError::RunNotFound`], [`StoreError::AmbiguousRun`].
     pub async fn resolve_run(&self, prefix: &str) -> Result<RunId> {
-        Ok(self.find_run(prefix).await?)
+        self.find_run(prefix).await.map_err(|e| match e {
+            QueryError::Store(e) => e.into(),
+            other => other.into(),
+        })
     }
 
     pub(super) async fn find_run(&self, prefix: &str) -> Result<RunId, QueryError> {
@@ -405,6 +408,13 @@ impl Session {
             }
             .into()),
         }
+    }
+
+    /// The params that tell repeats of a config apart, by the id of each experiment where somebody has named them.
+    pub(super) async fn repeat_keys(&self) -> Result<BTreeMap<String, Vec<String>>, QueryError> {
+        let experiments = &self.snapshot.overlay_of_long_tables().await?.experiments;
+        let named = |e: &ExperimentState| Some((e.id.to_string(), e.repeat_keys()?.to_vec()));
+        Ok(experiments.values().filter_map(named).collect())
     }
 
     /// The tables there are, frames included.

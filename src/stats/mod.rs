@@ -4,10 +4,18 @@
 
 mod many;
 mod paired;
+mod ranks;
+mod sphericity;
 mod summary;
 mod thin;
+mod two_way;
+mod welch;
 
 pub use many::benjamini_hochberg;
-pub use paired::{Difference, paired};
+pub use paired::{Difference, paired, paired_by_fold};
+pub use ranks::{pooled_correlation, spearman};
+pub use sphericity::epsilon;
 pub use summary::{Summary, interval_of_mean, t_critical, t_two_sided};
 pub use thin::thin;
+pub use two_way::{Cell, factor, level_values};
+pub use welch::welch;

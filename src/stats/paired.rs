@@ -17,17 +17,37 @@ pub struct Difference {
     pub p: Option<f64>,
 }
 
+/// Differences that spread less than this part of their mean are the same but for rounding.
+pub(super) const NO_SPREAD: f64 = 1e-9;
+
 /// Student's t over paired differences, all finite; `None` when there are none.
 pub fn paired(differences: &[f64], level: f64) -> Option<Difference> {
     let sample = Summary::of(differences)?;
     let std_error = sample.std_error();
-    let p = std_error.and_then(|error| match (sample.mean == 0.0, error == 0.0) {
+    let p = std_error.and_then(|error| match (sample.mean == 0.0, error <= NO_SPREAD * sample.mean.abs()) {
         (true, _) => Some(1.0),
         // The same difference each time: there is no spread to measure it by.
         (false, true) => None,
         _ => t_two_sided(sample.mean / error, (sample.n - 1) as f64),
     });
     Some(Difference { n: sample.n, mean: sample.mean, std_error, interval: interval_of_mean(&sample, level), p })
+}
+
+/// Student's t over differences by fold, after Nadeau and Bengio (2003): models of different folds share most of their
+/// training rows, so the variance of the mean is (1/n + ratio) s², where the ratio is that of test rows to training rows.
+pub fn paired_by_fold(differences: &[f64], ratio: f64, level: f64) -> Option<Difference> {
+    let plain = paired(differences, level)?;
+    let n = plain.n as f64;
+    let wider = (1.0 + n * ratio).sqrt();
+    let p = plain.p.and_then(|p| match plain.mean == 0.0 {
+        true => Some(p),
+        false => t_two_sided(plain.mean / (plain.std_error? * wider), n - 1.0),
+    });
+    let interval = plain.interval.map(|(low, high)| {
+        let half = (high - low) / 2.0 * wider;
+        (plain.mean - half, plain.mean + half)
+    });
+    Some(Difference { std_error: plain.std_error.map(|error| error * wider), interval, p, ..plain })
 }
 
 #[cfg(test)]
@@ -47,7 +67,21 @@ mod tests {
     fn no_spread_is_no_certainty() {
         assert_eq!(paired(&[0.25, 0.25, 0.25], 0.95).unwrap().p, None);
         assert_eq!(paired(&[0.0, 0.0], 0.95).unwrap().p, Some(1.0));
+        // 0.91 - 0.90, 0.92 - 0.91, 0.93 - 0.92: the same but for rounding.
+        assert_eq!(paired(&[0.91 - 0.90, 0.92 - 0.91, 0.93 - 0.92], 0.95).unwrap().p, None);
         assert_eq!(paired(&[0.3], 0.95).unwrap().interval, None);
         assert_eq!(paired(&[], 0.95), None);
+    }
+
+    #[test]
+    fn folds_are_less_sure_than_as_many_seeds() {
+        // numpy: s = std([0.1, 0.3, 0.1, 0.5], ddof=1), error s sqrt(1/4 + 1/3), scipy.stats.t with 3 degrees of freedom.
+        let found = paired_by_fold(&[0.1, 0.3, 0.1, 0.5], 1.0 / 3.0, 0.95).unwrap();
+        assert!((found.std_error.unwrap() - 0.14624940645653536).abs() < 1e-14, "{found:?}");
+        assert!((found.p.unwrap() - 0.18590607837380502).abs() < 1e-12, "{found:?}");
+        let (low, high) = found.interval.unwrap();
+        assert!(((high - low) / 2.0 - 0.4654308832275362).abs() < 1e-10, "{found:?}");
+        assert_eq!(paired_by_fold(&[0.25, 0.25], 1.0, 0.95).unwrap().p, None);
+        assert_eq!(paired_by_fold(&[0.0, 0.0], 1.0, 0.95).unwrap().p, Some(1.0));
     }
 }

@@ -47,6 +47,9 @@ pub fn t_critical(level: f64, freedom: f64) -> Option<f64> {
 
 /// The two-sided p-value of a t.
 pub fn t_two_sided(t: f64, freedom: f64) -> Option<f64> {
+    if !t.is_finite() {
+        return (!t.is_nan()).then_some(0.0);
+    }
     // The lower tail of -|t|: 1 - cdf would be zero beyond 1e-16.
     Some((2.0 * student(freedom)?.cdf(-t.abs())).min(1.0))
 }

@@ -71,6 +71,7 @@ fn test(tasks: &Tasks) -> Result<(), Failed> {
     tasks.cargo("tests", &["test", "--workspace"])?;
     python::engines(tasks)?;
     python::import(tasks)?;
+    python::statistics(tasks)?;
     python::scale(tasks)?;
     match tasks.skipped().as_slice() {
         [] => println!("xtask test: all steps passed"),

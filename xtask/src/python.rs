@@ -10,6 +10,7 @@ use crate::step::{Failed, Tasks};
 
 const ENGINES: &str = "other engines";
 const IMPORT: &str = "other tools";
+const STATISTICS: &str = "statistics";
 const SCALE: &str = "scale";
 
 /// Packages that belong together.
@@ -51,6 +52,16 @@ const COMPARISONS: &[(&str, &Packages)] = &[
     ("tests/import/compare_table.py", &TOOLS),
 ];
 
+const STATISTICIANS: Packages = Packages {
+    requirements: "tests/stats/requirements.txt",
+    folder: "stats",
+    check: "import duckdb, pandas, pyarrow, scipy.stats, statsmodels.api",
+};
+
+/// What computes the answers of table functions again, from the same rows.
+const RECOMPUTATIONS: &[&str] =
+    &["tests/stats/compare_effects.py", "tests/stats/compare_gates.py", "tests/stats/compare_scores.py", "tests/stats/compare_subsets.py"];
+
 const PEERS: Packages =
     Packages { requirements: "benches/peers/requirements.txt", folder: "peers", check: "import duckdb, mlflow" };
 
@@ -68,10 +79,7 @@ pub fn import(tasks: &Tasks) -> Result<(), Failed> {
     let Some(binary) = binary(tasks) else {
         return tasks.cannot_run(IMPORT, "there is no runlake binary in the target folder");
     };
-    let data = match env::var_os("RUNLAKE_BENCH_DATA") {
-        Some(folder) => PathBuf::from(folder),
-        None => tasks.root().join("../shared/data"),
-    };
+    let data = large_data(tasks);
     for (script, packages) in COMPARISONS {
         let Some(python) = environment(tasks, IMPORT, packages)? else { return Ok(()) };
         let mut command = Command::new(python);
@@ -81,12 +89,24 @@ pub fn import(tasks: &Tasks) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Computes again what table functions answer, with SciPy and statsmodels.
+pub fn statistics(tasks: &Tasks) -> Result<(), Failed> {
+    let Some(binary) = binary(tasks) else {
+        return tasks.cannot_run(STATISTICS, "there is no runlake binary in the target folder");
+    };
+    let Some(python) = environment(tasks, STATISTICS, &STATISTICIANS)? else { return Ok(()) };
+    let data = large_data(tasks);
+    for script in RECOMPUTATIONS {
+        let mut command = Command::new(&python);
+        command.arg(script).arg("--runlake").arg(&binary).arg("--data").arg(&data);
+        tasks.run(STATISTICS, &mut command)?;
+    }
+    Ok(())
+}
+
 /// Loads large real data and compares counts, extremes and a ranking with an independent reader.
 pub fn scale(tasks: &Tasks) -> Result<(), Failed> {
-    let data = match env::var_os("RUNLAKE_BENCH_DATA") {
-        Some(folder) => PathBuf::from(folder),
-        None => tasks.root().join("../shared/data"),
-    };
+    let data = large_data(tasks);
     if !data.join("feature_selection/trials.parquet").is_file() {
         tasks.skip(SCALE, &format!("no data in {} (RUNLAKE_BENCH_DATA names another folder)", data.display()));
         return Ok(());
@@ -103,6 +123,14 @@ pub fn scale(tasks: &Tasks) -> Result<(), Failed> {
 /// The interpreter that has the peers of the benchmarks.
 pub fn peers(tasks: &Tasks) -> Result<Option<PathBuf>, Failed> {
     environment(tasks, "peers", &PEERS)
+}
+
+/// Where large real data is, or would be.
+fn large_data(tasks: &Tasks) -> PathBuf {
+    match env::var_os("RUNLAKE_BENCH_DATA") {
+        Some(folder) => PathBuf::from(folder),
+        None => tasks.root().join("../shared/data"),
+    }
 }
 
 /// The binary that `cargo test` has just built. (A release binary may be older than the sources.)

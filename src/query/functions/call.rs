@@ -38,7 +38,13 @@ impl<'a> Call<'a> {
     /// The next argument as one run, by its id or the beginning of it, or as a scope.
     pub async fn runs(&mut self, name: &'static str) -> Result<Scope, QueryError> {
         let text = self.args.text(name)?;
-        Scope::of_runs(self.session, &text).await
+        Scope::of_run(self.session, &text).await
+    }
+
+    /// The next argument as the id of a run, which may be given by its first characters.
+    pub async fn run(&mut self, name: &'static str) -> Result<String, QueryError> {
+        let prefix = self.args.text(name)?;
+        Ok(self.session.find_run(&prefix).await?.to_string())
     }
 
     /// All rows of a statement of ours.

@@ -3,12 +3,12 @@
 //! Runs with one `config_id` in one block are repeats and count once, by the mean of their scores. A block is an
 //! experiment and the data that its runs were trained on, so that nothing is compared across them by accident.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::call::Call;
 use super::rows::{int, text};
-use super::scope::Scope;
-use super::scores::{Scores, scores};
+use super::scope::{Scope, quoted};
+use super::scores::{ScoreOf, Scores, scores};
 use crate::model::Goal;
 use crate::query::error::QueryError;
 use crate::stats::Summary;
@@ -28,8 +28,15 @@ pub struct ScoredRun {
     pub block: usize,
     /// Its score.
     pub score: f64,
-    /// What tells it from the repeats of its config: seed and fold, where it has them.
+    /// What that was taken from.
+    pub of: ScoreOf,
+    /// What tells it from the repeats of its config: its seed and fold, where it has them, or the params that its experiment
+    /// names for that.
     pub repeat: String,
+    /// The same without the fold.
+    pub seed: String,
+    /// The fold, where each fold is a run.
+    pub fold: Option<i64>,
     /// Values by fold.
     pub folds: BTreeMap<String, f64>,
 }
@@ -47,6 +54,13 @@ pub struct Block {
     pub data_version: Option<String>,
     /// Their digests, likewise.
     pub digest: Option<String>,
+}
+
+impl Block {
+    /// What names the content of its data: the digest, or the version where no digest was logged.
+    pub fn content(&self) -> Option<&str> {
+        self.digest.as_deref().or(self.data_version.as_deref())
+    }
 }
 
 /// The runs of a scope that can be compared in a metric.
@@ -98,6 +112,24 @@ impl Config {
 }
 
 impl Scored {
+    /// What the scores of some runs were taken from: `folds`, `best` or `last`; several of them where runs differ.
+    pub fn score_of<'a>(runs: impl IntoIterator<Item = &'a ScoredRun>) -> Option<String> {
+        let of: BTreeSet<&str> = runs.into_iter().map(|run| run.of.as_str()).collect();
+        (!of.is_empty()).then(|| of.into_iter().collect::<Vec<_>>().join(", "))
+    }
+
+    /// The data set of each block, counted from 0; where none was logged the experiment stands for it.
+    pub fn datasets(&self) -> Vec<usize> {
+        let mut places: HashMap<(bool, &str), usize> = HashMap::new();
+        let mut datasets = Vec::with_capacity(self.blocks.len());
+        for block in &self.blocks {
+            let next = places.len();
+            let name = block.dataset.as_deref().unwrap_or(&block.experiment_id);
+            datasets.push(*places.entry((block.dataset.is_some(), name)).or_insert(next));
+        }
+        datasets
+    }
+
     /// The configs, by block and id.
     pub fn configs(&self) -> Vec<Config> {
         let mut configs: Vec<Config> = Vec::new();
@@ -158,6 +190,7 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
     };
     (0..rows.len()).filter(|row| matches!(statuses.value(*row), "FAILED" | "KILLED" | "CRASHED")).for_each(&mut fail);
     let data = training_data(call, scope).await?;
+    let named = named_repeats(call, scope).await?;
     let nothing = Data::default();
     let mut blocks: BTreeMap<Block, Vec<ScoredRun>> = BTreeMap::new();
     for score in scores {
@@ -170,6 +203,12 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
             continue;
         };
         let data = data.get(&score.run_id).unwrap_or(&nothing);
+        let (seed, fold) = match named.get(experiment_ids.value(row)) {
+            None => (int(&seeds, row).map(|seed| format!("seed {seed}")).unwrap_or_default(), int(&folds, row)),
+            Some(named) => {
+                (named.texts.get(&score.run_id).cloned().unwrap_or_default(), int(&folds, row).filter(|_| named.fold))
+            }
+        };
         let block = Block {
             experiment_id: experiment_ids.value(row).to_string(),
             experiment: experiments.value(row).to_string(),
@@ -184,7 +223,10 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
             n_features: int(&sizes, row),
             block: 0,
             score: value,
-            repeat: repeat(int(&seeds, row), int(&folds, row)),
+            of: score.of,
+            repeat: repeat(&seed, fold),
+            seed,
+            fold,
             folds: score.folds,
         });
     }
@@ -199,13 +241,50 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
     Ok(Scored { goal, runs, blocks: order, failed })
 }
 
-fn repeat(seed: Option<i64>, fold: Option<i64>) -> String {
+fn repeat(seed: &str, fold: Option<i64>) -> String {
     match (seed, fold) {
-        (None, None) => String::new(),
-        (Some(seed), None) => format!("seed {seed}"),
-        (None, Some(fold)) => format!("fold {fold}"),
-        (Some(seed), Some(fold)) => format!("seed {seed}, fold {fold}"),
+        (seed, None) => seed.to_string(),
+        ("", Some(fold)) => format!("fold {fold}"),
+        (seed, Some(fold)) => format!("{seed}, fold {fold}"),
     }
+}
+
+/// What tells repeats apart in an experiment that names the params for it.
+#[derive(Debug, Default)]
+struct NamedRepeats {
+    /// Whether the fold is among them.
+    fold: bool,
+    /// The others, with their values, by run.
+    texts: HashMap<String, String>,
+}
+
+/// The repeats of the experiments that name params for it, by experiment. For all others the columns seed and fold do.
+async fn named_repeats(call: &Call<'_>, scope: &Scope) -> Result<HashMap<String, NamedRepeats>, QueryError> {
+    let mut found = HashMap::new();
+    for (experiment, keys) in call.session().repeat_keys().await? {
+        let mut named = NamedRepeats { fold: keys.iter().any(|key| key == "fold"), ..NamedRepeats::default() };
+        let others: Vec<String> = keys.iter().filter(|key| *key != "fold").map(|key| quoted(key)).collect();
+        if !others.is_empty() {
+            let sql = format!(
+                "SELECT run_id, key, value FROM params WHERE experiment_id = {} AND key IN ({}) AND {} ORDER BY run_id, key",
+                quoted(&experiment),
+                others.join(", "),
+                scope.condition()
+            );
+            let rows = call.ask_in(scope, &sql).await?;
+            let (runs, keys, values) = (rows.texts("run_id")?, rows.texts("key")?, rows.texts("value")?);
+            for row in 0..rows.len() {
+                let Some(value) = text(&values, row) else { continue };
+                let so_far = named.texts.entry(runs.value(row).to_string()).or_default();
+                if !so_far.is_empty() {
+                    so_far.push_str(", ");
+                }
+                so_far.push_str(&format!("{} {value}", keys.value(row)));
+            }
+        }
+        found.insert(experiment, named);
+    }
+    Ok(found)
 }
 
 #[derive(Debug, Default)]

@@ -92,6 +92,26 @@ pub enum FunctionError {
         /// An experiment where it is to be small.
         min: String,
     },
+    /// Two groups that share runs.
+    #[error("{runs} runs are in both groups: '{scope_a}' and '{scope_b}'")]
+    ScopesOverlap {
+        /// The first group.
+        scope_a: String,
+        /// The second one.
+        scope_b: String,
+        /// How many.
+        runs: usize,
+    },
+    /// A run that cannot be compared, as it has no score.
+    #[error("run '{run}' has no score in '{metric}': {why}")]
+    NoScore {
+        /// The run.
+        run: String,
+        /// The metric.
+        metric: String,
+        /// Why it has none.
+        why: String,
+    },
 }
 
 impl FunctionError {

@@ -3,17 +3,26 @@
 //! Their arguments are constants. So each call in a statement is answered before the statement is planned, by SQL over
 //! the same session and by what SQL cannot do well, and stands in the plan as a table of its rows.
 
+mod ablations;
 mod args;
 mod at_best;
 mod best_runs;
 mod call;
 mod calls;
+mod compare_groups;
 mod compare_runs;
+mod comparison;
 mod config_scores;
 mod configs;
+mod data_version_effects;
+#[cfg(test)]
+mod effects_tests;
 mod error;
 mod goal;
 mod metric_history;
+mod param_effect;
+mod param_effects;
+mod repeats;
 mod rows;
 mod scope;
 mod scores;
@@ -59,6 +68,12 @@ impl TableFunction {
 /// All of them, by name.
 pub const ALL: &[TableFunction] = &[
     TableFunction {
+        name: "ablations",
+        arguments: "scope, metric, run [, ignore]",
+        help: "the configs that differ from a run in exactly one param or one feature, with the change in score",
+        call: |call| Box::pin(ablations::answer(call)),
+    },
+    TableFunction {
         name: "at_best",
         arguments: "scope, metric",
         help: "every metric of each run at the step where this one was best",
@@ -69,6 +84,12 @@ pub const ALL: &[TableFunction] = &[
         arguments: "scope, metric [, k]",
         help: "the best k runs (10) by the metric's goal, with their score and the step where it was reached",
         call: |call| Box::pin(best_runs::answer(call)),
+    },
+    TableFunction {
+        name: "compare_groups",
+        arguments: "scope_a, scope_b, metric",
+        help: "the difference of two groups of runs, within blocks and paired where they pair, with interval and test",
+        call: |call| Box::pin(compare_groups::answer(call)),
     },
     TableFunction {
         name: "compare_runs",
@@ -83,10 +104,22 @@ pub const ALL: &[TableFunction] = &[
         call: |call| Box::pin(config_scores::answer(call)),
     },
     TableFunction {
+        name: "data_version_effects",
+        arguments: "scope, metric",
+        help: "what each version of a data set changed against the one before, paired by config",
+        call: |call| Box::pin(data_version_effects::answer(call)),
+    },
+    TableFunction {
         name: "metric_history",
         arguments: "run, metric [, points]",
         help: "the points of a series, thinned to at most so many in a way that keeps every extreme",
         call: |call| Box::pin(metric_history::answer(call)),
+    },
+    TableFunction {
+        name: "param_effects",
+        arguments: "scope, metric",
+        help: "what each param does to the score within blocks: rank correlation of numbers, omega squared of others",
+        call: |call| Box::pin(param_effects::answer(call)),
     },
 ];
 

@@ -51,7 +51,7 @@ impl Scope {
     }
 
     /// A run by its id or the beginning of it, else what [`Scope::of`] says. An experiment of exactly that name wins.
-    pub async fn of_runs(session: &Session, given: &str) -> Result<Scope, QueryError> {
+    pub async fn of_run(session: &Session, given: &str) -> Result<Scope, QueryError> {
         let is_id = !given.is_empty() && given.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         if !is_id {
             return Scope::of(session, given).await;
@@ -82,11 +82,16 @@ impl Scope {
             return Err(FunctionError::ScopeColumns { columns: names.join(", ") }.into());
         }
         let ids = rows.texts("run_id")?;
-        let runs: std::collections::BTreeSet<&str> = (0..rows.len()).filter_map(|i| text(&ids, i)).collect();
+        Scope::of_runs(sql, (0..rows.len()).filter_map(|i| text(&ids, i)))
+    }
+
+    /// Just these runs.
+    pub fn of_runs<'a>(given: &str, runs: impl IntoIterator<Item = &'a str>) -> Result<Scope, QueryError> {
+        let runs: std::collections::BTreeSet<&str> = runs.into_iter().collect();
         let batch = Columns::new().text("run_id", runs.into_iter().map(Some)).finish()?;
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
         Ok(Scope {
-            text: sql.to_string(),
+            text: given.to_string(),
             condition: format!(r#"run_id IN (SELECT run_id FROM "{TABLE}")"#),
             tables: vec![(TABLE.to_string(), Arc::new(table))],
         })
