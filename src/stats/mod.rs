@@ -2,10 +2,16 @@
 //!
 //! Nothing here guesses: where there is too little to say, the answer is `None`, never a number that looks like one.
 
+mod bits;
+mod blocked;
 mod many;
 mod paired;
+mod pareto;
 mod summary;
 
+pub use bits::Bits;
+pub use blocked::{Certainty, Coefficient, Column, Unsure, least_squares};
 pub use many::benjamini_hochberg;
 pub use paired::{Difference, paired};
+pub use pareto::fronts;
 pub use summary::{Summary, interval_of_mean, t_critical, t_two_sided};
