@@ -51,7 +51,8 @@ impl Args {
         Args { function, given: given.into_iter(), named }
     }
 
-    fn wrong(&self, problem: String) -> FunctionError {
+    /// An error about these arguments.
+    pub fn wrong(&self, problem: String) -> FunctionError {
         FunctionError::Argument { function: self.function.name, usage: self.function.arguments, problem }
     }
 

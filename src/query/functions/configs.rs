@@ -3,12 +3,12 @@
 //! Runs with one `config_id` in one block are repeats and count once, by the mean of their scores. A block is an
 //! experiment and the data that its runs were trained on, so that nothing is compared across them by accident.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::call::Call;
 use super::rows::{int, text};
 use super::scope::Scope;
-use super::scores::{Scores, scores};
+use super::scores::{ScoreOf, Scores, scores};
 use crate::model::Goal;
 use crate::query::error::QueryError;
 use crate::stats::Summary;
@@ -28,6 +28,8 @@ pub struct ScoredRun {
     pub block: usize,
     /// Its score.
     pub score: f64,
+    /// What that was taken from.
+    pub of: ScoreOf,
     /// What tells it from the repeats of its config: seed and fold, where it has them.
     pub repeat: String,
     /// Values by fold.
@@ -89,6 +91,12 @@ impl Config {
 }
 
 impl Scored {
+    /// What the scores of some runs were taken from: `folds`, `best` or `last`; several of them where runs differ.
+    pub fn score_of<'a>(runs: impl IntoIterator<Item = &'a ScoredRun>) -> Option<String> {
+        let of: BTreeSet<&str> = runs.into_iter().map(|run| run.of.as_str()).collect();
+        (!of.is_empty()).then(|| of.into_iter().collect::<Vec<_>>().join(", "))
+    }
+
     /// The configs, by block and id.
     pub fn configs(&self) -> Vec<Config> {
         let mut configs: Vec<Config> = Vec::new();
@@ -175,6 +183,7 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
             n_features: int(&sizes, row),
             block: 0,
             score: value,
+            of: score.of,
             repeat: repeat(int(&seeds, row), int(&folds, row)),
             folds: score.folds,
         });
@@ -199,15 +208,19 @@ fn repeat(seed: Option<i64>, fold: Option<i64>) -> String {
     }
 }
 
+/// What a run was trained on.
 #[derive(Debug, Default)]
-struct Data {
-    dataset: Option<String>,
-    version: Option<String>,
-    digest: Option<String>,
+pub struct Data {
+    /// Data sets.
+    pub dataset: Option<String>,
+    /// Their versions.
+    pub version: Option<String>,
+    /// Their digests.
+    pub digest: Option<String>,
 }
 
 /// The training data of runs; several data sets in the order of their names.
-async fn training_data(call: &Call<'_>, scope: &Scope) -> Result<HashMap<String, Data>, QueryError> {
+pub async fn training_data(call: &Call<'_>, scope: &Scope) -> Result<HashMap<String, Data>, QueryError> {
     let condition = scope.condition();
     let sql = format!(
         "SELECT run_id, dataset, data_version, digest FROM data_versions

@@ -9,10 +9,17 @@ mod call;
 mod calls;
 mod configs;
 mod error;
+mod feature_effects;
+mod feature_sets;
 mod goal;
+mod importance;
+mod objectives;
+mod pareto;
 mod rows;
 mod scope;
 mod scores;
+mod select_features;
+mod subsets;
 
 use std::pin::Pin;
 
@@ -53,12 +60,38 @@ impl TableFunction {
 }
 
 /// All of them, by name.
-pub const ALL: &[TableFunction] = &[TableFunction {
-    name: "best_runs",
-    arguments: "scope, metric [, k]",
-    help: "the best k runs (10) by the metric's goal, with their score and the step where it was reached",
-    call: |call| Box::pin(best_runs::answer(call)),
-}];
+pub const ALL: &[TableFunction] = &[
+    TableFunction {
+        name: "best_runs",
+        arguments: "scope, metric [, k]",
+        help: "the best k runs (10) by the metric's goal, with their score and the step where it was reached",
+        call: |call| Box::pin(best_runs::answer(call)),
+    },
+    TableFunction {
+        name: "feature_effects",
+        arguments: "scope, metric [, family, importance_kind]",
+        help: "what each feature does to the metric beside the other features, and what its presence alone suggests",
+        call: |call| Box::pin(feature_effects::answer(call)),
+    },
+    TableFunction {
+        name: "feature_sets",
+        arguments: "scope, metric",
+        help: "each distinct subset of features in each block, with the score of its best config",
+        call: |call| Box::pin(feature_sets::answer(call)),
+    },
+    TableFunction {
+        name: "pareto",
+        arguments: "scope, objectives [, rank, by, within]",
+        help: "the runs or configs that no other one beats in every objective ('auc max, fit_time_s min')",
+        call: |call| Box::pin(pareto::answer(call)),
+    },
+    TableFunction {
+        name: "select_features",
+        arguments: "scope, metric [, max_features, tolerance, confirm]",
+        help: "the smallest subset of features in each block whose score is within a tolerance of the best",
+        call: |call| Box::pin(select_features::answer(call)),
+    },
+];
 
 /// The function of a name, in any case.
 pub fn find(name: &str) -> Option<&'static TableFunction> {
