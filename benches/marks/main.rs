@@ -9,6 +9,7 @@ mod common;
 
 mod child;
 mod curves;
+mod effects;
 mod growth;
 mod import;
 mod log;
@@ -84,7 +85,7 @@ fn line(mark: &Mark) -> String {
 type Question = (&'static str, bool, fn(&mut Bench));
 
 /// By name: whether it takes minutes, and what asks it.
-const QUESTIONS: [Question; 11] = [
+const QUESTIONS: [Question; 12] = [
     ("log", false, log::latency),
     ("seal", false, points::rate),
     ("oneshot", false, oneshot::start),
@@ -92,6 +93,7 @@ const QUESTIONS: [Question; 11] = [
     ("ranking", false, ranking::hundred_thousand),
     ("wide", false, wide::params),
     ("curves", false, curves::real),
+    ("effects", false, effects::features),
     ("import", true, import::mlflow),
     ("mlflow", true, ranking::mlflow),
     ("growth", true, growth::million),

@@ -75,6 +75,13 @@ fn of_function(e: &FunctionError) -> Vec<String> {
         FunctionError::UnknownMetric { near, .. } => closest(near).unwrap_or_else(|| {
             "`runlake sql -c 'SELECT DISTINCT key FROM metric_stats'` lists all metrics".to_string()
         }),
+        FunctionError::NoFeatures { .. } => {
+            "lines of type 'features' say it, see docs/log.md; `runlake sql -c 'SELECT DISTINCT experiment_id FROM features'` shows who does"
+                .to_string()
+        }
+        FunctionError::NothingToCompare { .. } => {
+            "`runlake sql -c \"SELECT key, count(*) FROM metric_stats GROUP BY key\"` counts the runs of each metric".to_string()
+        }
         FunctionError::NoGoal { metric, experiment } => {
             format!("`runlake goal {metric} max -e {experiment}` says that greater is better, min that smaller is")
         }

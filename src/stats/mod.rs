@@ -2,8 +2,11 @@
 //!
 //! Nothing here guesses: where there is too little to say, the answer is `None`, never a number that looks like one.
 
+mod bits;
+mod blocked;
 mod many;
 mod paired;
+mod pareto;
 mod ranks;
 mod sphericity;
 mod summary;
@@ -11,8 +14,11 @@ mod thin;
 mod two_way;
 mod welch;
 
+pub use bits::Bits;
+pub use blocked::{Certainty, Coefficient, Column, Unsure, least_squares};
 pub use many::benjamini_hochberg;
 pub use paired::{Difference, paired, paired_by_fold};
+pub use pareto::fronts;
 pub use ranks::{pooled_correlation, spearman};
 pub use sphericity::epsilon;
 pub use summary::{Summary, interval_of_mean, t_critical, t_two_sided};

@@ -59,8 +59,12 @@ const STATISTICIANS: Packages = Packages {
 };
 
 /// What computes the answers of table functions again, from the same rows.
-const RECOMPUTATIONS: &[&str] =
-    &["tests/stats/compare_effects.py", "tests/stats/compare_gates.py", "tests/stats/compare_scores.py", "tests/stats/compare_subsets.py"];
+const RECOMPUTATIONS: &[&str] = &[
+    "tests/stats/compare_effects.py",
+    "tests/stats/compare_gates.py",
+    "tests/stats/compare_scores.py",
+    "tests/stats/compare_subsets.py",
+];
 
 const PEERS: Packages =
     Packages { requirements: "benches/peers/requirements.txt", folder: "peers", check: "import duckdb, mlflow" };

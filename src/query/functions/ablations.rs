@@ -98,7 +98,7 @@ fn best_of(runs: &[ScoredRun], goal: crate::model::Goal) -> &str {
 
 /// The given run with its block, in the scope or not.
 async fn given(call: &Call<'_>, metric: &str, run: &str) -> Result<(Block, ScoredRun), QueryError> {
-    let alone = Scope::of_runs(run, [run])?;
+    let alone = Scope::of_ids(run, [run])?;
     let mut found = scored(call, &alone, metric).await?;
     match found.runs.pop() {
         Some(given) => Ok((found.blocks.swap_remove(given.block), given)),
@@ -217,7 +217,7 @@ async fn params<'a>(
     runs: impl Iterator<Item = &'a str>,
     skip: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, Params>, QueryError> {
-    let scope = Scope::of_runs("", runs.chain([given.run_id.as_str()]))?;
+    let scope = Scope::of_ids("", runs.chain([given.run_id.as_str()]))?;
     let skip: Vec<String> = skip.iter().map(|key| quoted(key)).collect();
     let sql = format!(
         "SELECT run_id, key, value, num, type FROM params
@@ -246,7 +246,7 @@ async fn features<'a>(
     given: &'a ScoredRun,
     runs: impl Iterator<Item = &'a str>,
 ) -> Result<BTreeMap<String, BTreeSet<String>>, QueryError> {
-    let scope = Scope::of_runs("", runs.chain([given.run_id.as_str()]))?;
+    let scope = Scope::of_ids("", runs.chain([given.run_id.as_str()]))?;
     let sql = format!("SELECT run_id, feature FROM features WHERE used AND {}", scope.condition());
     let rows = call.ask_in(&scope, &sql).await?;
     let (runs, names) = (rows.texts("run_id")?, rows.texts("feature")?);

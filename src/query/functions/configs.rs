@@ -287,15 +287,19 @@ async fn named_repeats(call: &Call<'_>, scope: &Scope) -> Result<HashMap<String,
     Ok(found)
 }
 
+/// What a run was trained on.
 #[derive(Debug, Default)]
-struct Data {
-    dataset: Option<String>,
-    version: Option<String>,
-    digest: Option<String>,
+pub struct Data {
+    /// Data sets.
+    pub dataset: Option<String>,
+    /// Their versions.
+    pub version: Option<String>,
+    /// Their digests.
+    pub digest: Option<String>,
 }
 
 /// The training data of runs; several data sets in the order of their names.
-async fn training_data(call: &Call<'_>, scope: &Scope) -> Result<HashMap<String, Data>, QueryError> {
+pub async fn training_data(call: &Call<'_>, scope: &Scope) -> Result<HashMap<String, Data>, QueryError> {
     let condition = scope.condition();
     let sql = format!(
         "SELECT run_id, dataset, data_version, digest FROM data_versions

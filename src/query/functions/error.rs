@@ -64,6 +64,22 @@ pub enum FunctionError {
         /// The nearest metrics there are, best first.
         near: Vec<String>,
     },
+    /// No run of a scope says which features it used.
+    #[error("no run in '{scope}' that has a score in '{metric}' says which features it used")]
+    NoFeatures {
+        /// The scope.
+        scope: String,
+        /// The metric.
+        metric: String,
+    },
+    /// No run of a scope has all objectives.
+    #[error("no finished run in '{scope}' has all of {objectives}")]
+    NothingToCompare {
+        /// The scope.
+        scope: String,
+        /// The objectives.
+        objectives: String,
+    },
     /// A metric that was logged as something that is no number.
     #[error("metric '{metric}' was logged as {kind} in '{scope}', not as numbers")]
     NotNumbers {

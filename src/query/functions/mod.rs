@@ -18,14 +18,21 @@ mod data_version_effects;
 #[cfg(test)]
 mod effects_tests;
 mod error;
+mod feature_effects;
+mod feature_sets;
 mod goal;
+mod importance;
 mod metric_history;
+mod objectives;
 mod param_effect;
 mod param_effects;
+mod pareto;
 mod repeats;
 mod rows;
 mod scope;
 mod scores;
+mod select_features;
+mod subsets;
 
 use std::pin::Pin;
 
@@ -110,6 +117,18 @@ pub const ALL: &[TableFunction] = &[
         call: |call| Box::pin(data_version_effects::answer(call)),
     },
     TableFunction {
+        name: "feature_effects",
+        arguments: "scope, metric [, family, importance_kind]",
+        help: "what each feature does to the metric beside the other features, and what its presence alone suggests",
+        call: |call| Box::pin(feature_effects::answer(call)),
+    },
+    TableFunction {
+        name: "feature_sets",
+        arguments: "scope, metric",
+        help: "each distinct subset of features in each block, with the score of its best config",
+        call: |call| Box::pin(feature_sets::answer(call)),
+    },
+    TableFunction {
         name: "metric_history",
         arguments: "run, metric [, points]",
         help: "the points of a series, thinned to at most so many in a way that keeps every extreme",
@@ -120,6 +139,18 @@ pub const ALL: &[TableFunction] = &[
         arguments: "scope, metric",
         help: "what each param does to the score within blocks: rank correlation of numbers, omega squared of others",
         call: |call| Box::pin(param_effects::answer(call)),
+    },
+    TableFunction {
+        name: "pareto",
+        arguments: "scope, objectives [, rank, by, within]",
+        help: "the runs or configs that no other one beats in every objective ('auc max, fit_time_s min')",
+        call: |call| Box::pin(pareto::answer(call)),
+    },
+    TableFunction {
+        name: "select_features",
+        arguments: "scope, metric [, max_features, tolerance, confirm]",
+        help: "the smallest subset of features in each block whose score is within a tolerance of the best",
+        call: |call| Box::pin(select_features::answer(call)),
     },
 ];
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
+    ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, ListBuilder, RecordBatch, StringArray,
+    StringBuilder,
 };
 use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
+use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, SchemaRef};
 
 use crate::query::error::QueryError;
 
@@ -55,6 +56,12 @@ impl Rows {
     pub fn bools(&self, name: &str) -> Result<BooleanArray, QueryError> {
         Ok(self.column(name, &DataType::Boolean)?.as_boolean().clone())
     }
+
+    /// A column of lists of text.
+    pub fn lists(&self, name: &str) -> Result<ListArray, QueryError> {
+        let items = Arc::new(Field::new_list_field(DataType::Utf8, true));
+        Ok(self.column(name, &DataType::List(items))?.as_list::<i32>().clone())
+    }
 }
 
 /// The value in a row, `None` for NULL.
@@ -70,6 +77,14 @@ pub fn float(column: &Float64Array, row: usize) -> Option<f64> {
 /// The value in a row, `None` for NULL.
 pub fn int(column: &Int64Array, row: usize) -> Option<i64> {
     (!arrow::array::Array::is_null(column, row)).then(|| column.value(row))
+}
+
+/// The texts of a list, `None` for NULL. NULLs in it are left out.
+pub fn list(column: &ListArray, row: usize) -> Option<impl Iterator<Item = &str>> {
+    let offsets = column.value_offsets();
+    let items = offsets[row] as usize..offsets[row + 1] as usize;
+    let values = column.values().as_string::<i32>();
+    (!arrow::array::Array::is_null(column, row)).then(|| items.filter_map(|item| text(values, item)))
 }
 
 /// The columns of an answer, one after the other.

@@ -82,11 +82,11 @@ impl Scope {
             return Err(FunctionError::ScopeColumns { columns: names.join(", ") }.into());
         }
         let ids = rows.texts("run_id")?;
-        Scope::of_runs(sql, (0..rows.len()).filter_map(|i| text(&ids, i)))
+        Scope::of_ids(sql, (0..rows.len()).filter_map(|i| text(&ids, i)))
     }
 
     /// Just these runs.
-    pub fn of_runs<'a>(given: &str, runs: impl IntoIterator<Item = &'a str>) -> Result<Scope, QueryError> {
+    pub fn of_ids<'a>(given: &str, runs: impl IntoIterator<Item = &'a str>) -> Result<Scope, QueryError> {
         let runs: std::collections::BTreeSet<&str> = runs.into_iter().collect();
         let batch = Columns::new().text("run_id", runs.into_iter().map(Some)).finish()?;
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;

@@ -79,6 +79,16 @@ pub fn better(goal: Goal, a: Option<f64>, b: Option<f64>) -> std::cmp::Ordering 
 
 /// The scores of the runs of a scope.
 pub async fn scores(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scores, QueryError> {
+    scores_towards(call, scope, metric, None).await
+}
+
+/// The same by a goal that the call itself gives; without one by what was declared.
+pub async fn scores_towards(
+    call: &Call<'_>,
+    scope: &Scope,
+    metric: &str,
+    given: Option<Goal>,
+) -> Result<Scores, QueryError> {
     let condition = scope.condition();
     let key = quoted(metric);
     let sql = format!(
@@ -93,7 +103,10 @@ pub async fn scores(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
     let (least, most) = (rows.floats("min")?, rows.floats("max")?);
     let (least_at, most_at) = (rows.ints("min_step")?, rows.ints("max_step")?);
     let (counts, nans) = (rows.ints("count")?, rows.ints("nan_count")?);
-    let goal = goal(call, metric, &experiments.iter().flatten().collect::<BTreeSet<_>>()).await?;
+    let goal = match given {
+        Some(goal) => goal,
+        None => goal(call, metric, &experiments.iter().flatten().collect::<BTreeSet<_>>()).await?,
+    };
     let (best, at) = match goal {
         Goal::Max => (most, most_at),
         Goal::Min => (least, least_at),
@@ -142,7 +155,7 @@ impl Series {
 }
 
 /// The fold in a context that says nothing else.
-fn fold(context: &str) -> Option<String> {
+pub fn fold(context: &str) -> Option<String> {
     let inner = context.strip_prefix(r#"{"fold":"#)?.strip_suffix('}')?;
     match inner.contains([',', '{', '[']) {
         false => Some(inner.trim_matches('"').to_string()),
