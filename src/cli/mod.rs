@@ -14,6 +14,7 @@ pub mod mirror;
 pub mod output;
 pub mod place;
 pub mod progress;
+pub mod question;
 pub mod repl;
 pub mod select;
 pub mod statements;

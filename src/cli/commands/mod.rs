@@ -4,18 +4,23 @@ pub mod completions;
 pub mod copy;
 pub mod delete;
 pub mod demo;
+pub mod diff;
 pub mod edit;
+pub mod effects;
 pub mod export;
+pub mod features;
 pub mod history;
 pub mod import;
 pub mod info;
 pub mod init;
 pub mod log;
+pub mod pareto;
 pub mod repl;
 pub mod restore;
 pub mod runs;
 pub mod show;
 pub mod sql;
+pub mod top;
 pub mod upkeep;
 pub mod verify;
 
@@ -39,6 +44,11 @@ pub async fn run(place: &Place, command: Option<Command>) -> Outcome {
         Some(Command::Repl(args)) => repl::run(place, args).await,
         Some(Command::Runs(args)) => runs::run(place, args).await,
         Some(Command::Show(args)) => show::run(place, args).await,
+        Some(Command::Top(args)) => top::run(place, args).await,
+        Some(Command::Diff(args)) => diff::run(place, args).await,
+        Some(Command::Features(args)) => features::run(place, args).await,
+        Some(Command::Effects(args)) => effects::run(place, args).await,
+        Some(Command::Pareto(args)) => pareto::run(place, args).await,
         Some(Command::History(args)) => history::run(place, args).await,
         Some(Command::Delete(args)) => delete::run(place, args).await,
         Some(Command::Restore(args)) => restore::run(place, args).await,
