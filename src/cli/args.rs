@@ -45,6 +45,7 @@ pub enum Command {
     Show(commands::show::ShowArgs),
     Top(commands::top::TopArgs),
     Diff(commands::diff::DiffArgs),
+    Curve(commands::curve::CurveArgs),
     Features(commands::features::FeaturesArgs),
     Effects(commands::effects::EffectsArgs),
     Pareto(commands::pareto::ParetoArgs),

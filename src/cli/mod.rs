@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod args;
 pub mod aside;
+pub mod chart;
 pub mod columns;
 mod commands;
 #[cfg(test)]

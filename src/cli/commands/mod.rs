@@ -2,6 +2,7 @@
 
 pub mod completions;
 pub mod copy;
+pub mod curve;
 pub mod delete;
 pub mod demo;
 pub mod diff;
@@ -46,6 +47,7 @@ pub async fn run(place: &Place, command: Option<Command>) -> Outcome {
         Some(Command::Show(args)) => show::run(place, args).await,
         Some(Command::Top(args)) => top::run(place, args).await,
         Some(Command::Diff(args)) => diff::run(place, args).await,
+        Some(Command::Curve(args)) => curve::run(place, args).await,
         Some(Command::Features(args)) => features::run(place, args).await,
         Some(Command::Effects(args)) => effects::run(place, args).await,
         Some(Command::Pareto(args)) => pareto::run(place, args).await,
