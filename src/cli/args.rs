@@ -49,6 +49,7 @@ pub enum Command {
     Features(commands::features::FeaturesArgs),
     Effects(commands::effects::EffectsArgs),
     Pareto(commands::pareto::ParetoArgs),
+    Goal(commands::goal::GoalArgs),
     History(commands::history::HistoryArgs),
     Delete(commands::delete::DeleteArgs),
     Restore(commands::restore::RestoreArgs),

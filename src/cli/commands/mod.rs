@@ -10,6 +10,7 @@ pub mod edit;
 pub mod effects;
 pub mod export;
 pub mod features;
+pub mod goal;
 pub mod history;
 pub mod import;
 pub mod info;
@@ -51,6 +52,7 @@ pub async fn run(place: &Place, command: Option<Command>) -> Outcome {
         Some(Command::Features(args)) => features::run(place, args).await,
         Some(Command::Effects(args)) => effects::run(place, args).await,
         Some(Command::Pareto(args)) => pareto::run(place, args).await,
+        Some(Command::Goal(args)) => goal::run(place, args).await,
         Some(Command::History(args)) => history::run(place, args).await,
         Some(Command::Delete(args)) => delete::run(place, args).await,
         Some(Command::Restore(args)) => restore::run(place, args).await,
