@@ -50,6 +50,7 @@ pub enum Command {
     Effects(commands::effects::EffectsArgs),
     Pareto(commands::pareto::ParetoArgs),
     Goal(commands::goal::GoalArgs),
+    Watch(commands::watch::WatchArgs),
     History(commands::history::HistoryArgs),
     Delete(commands::delete::DeleteArgs),
     Restore(commands::restore::RestoreArgs),

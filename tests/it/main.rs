@@ -19,3 +19,4 @@ mod program;
 mod repl;
 mod samples;
 mod sources;
+mod watching;

@@ -25,6 +25,7 @@ pub mod sql;
 pub mod top;
 pub mod upkeep;
 pub mod verify;
+pub mod watch;
 
 use std::io::IsTerminal;
 
@@ -53,6 +54,7 @@ pub async fn run(place: &Place, command: Option<Command>) -> Outcome {
         Some(Command::Effects(args)) => effects::run(place, args).await,
         Some(Command::Pareto(args)) => pareto::run(place, args).await,
         Some(Command::Goal(args)) => goal::run(place, args).await,
+        Some(Command::Watch(args)) => watch::run(place, args).await,
         Some(Command::History(args)) => history::run(place, args).await,
         Some(Command::Delete(args)) => delete::run(place, args).await,
         Some(Command::Restore(args)) => restore::run(place, args).await,
