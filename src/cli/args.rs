@@ -51,6 +51,7 @@ pub enum Command {
     Pareto(commands::pareto::ParetoArgs),
     Goal(commands::goal::GoalArgs),
     Watch(commands::watch::WatchArgs),
+    Reproduce(commands::reproduce::ReproduceArgs),
     History(commands::history::HistoryArgs),
     Delete(commands::delete::DeleteArgs),
     Restore(commands::restore::RestoreArgs),

@@ -17,6 +17,7 @@ mod phases;
 mod processes;
 mod program;
 mod repl;
+mod reproducing;
 mod samples;
 mod sources;
 mod watching;

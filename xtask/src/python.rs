@@ -10,6 +10,7 @@ use crate::step::{Failed, Tasks};
 
 const ENGINES: &str = "other engines";
 const IMPORT: &str = "other tools";
+const REPRODUCE: &str = "reproduced runs";
 const SCALE: &str = "scale";
 
 /// Packages that belong together.
@@ -51,6 +52,10 @@ const COMPARISONS: &[(&str, &Packages)] = &[
     ("tests/import/compare_table.py", &TOOLS),
 ];
 
+/// What trained the sample runs.
+const SAMPLE: Packages =
+    Packages { requirements: "sample_data/requirements.txt", folder: "sample", check: "import sklearn" };
+
 const PEERS: Packages =
     Packages { requirements: "benches/peers/requirements.txt", folder: "peers", check: "import duckdb, mlflow" };
 
@@ -79,6 +84,15 @@ pub fn import(tasks: &Tasks) -> Result<(), Failed> {
         tasks.run(IMPORT, &mut command)?;
     }
     Ok(())
+}
+
+/// Trains sample runs again from what the store says of them, and compares their metrics.
+pub fn reproduce(tasks: &Tasks) -> Result<(), Failed> {
+    let Some(python) = environment(tasks, REPRODUCE, &SAMPLE)? else { return Ok(()) };
+    let Some(binary) = binary(tasks) else {
+        return tasks.cannot_run(REPRODUCE, "there is no runlake binary in the target folder");
+    };
+    tasks.run(REPRODUCE, Command::new(python).arg("tests/reproduce/retrain.py").arg("--runlake").arg(binary))
 }
 
 /// Loads large real data and compares counts, extremes and a ranking with an independent reader.

@@ -18,6 +18,7 @@ pub mod init;
 pub mod log;
 pub mod pareto;
 pub mod repl;
+pub mod reproduce;
 pub mod restore;
 pub mod runs;
 pub mod show;
@@ -55,6 +56,7 @@ pub async fn run(place: &Place, command: Option<Command>) -> Outcome {
         Some(Command::Pareto(args)) => pareto::run(place, args).await,
         Some(Command::Goal(args)) => goal::run(place, args).await,
         Some(Command::Watch(args)) => watch::run(place, args).await,
+        Some(Command::Reproduce(args)) => reproduce::run(place, args).await,
         Some(Command::History(args)) => history::run(place, args).await,
         Some(Command::Delete(args)) => delete::run(place, args).await,
         Some(Command::Restore(args)) => restore::run(place, args).await,
