@@ -7,6 +7,7 @@ is described in docs/log.md.
     python make_runs.py                          # writes runs.jsonl.gz and files/ beside this script
     python make_runs.py --out /tmp/few.jsonl.gz --limit 100
     python make_runs.py --check runs.jsonl.gz    # reads a file back, checks every line, prints a summary
+    python make_runs.py --experiment wine --run 01a0... --out /tmp/run.jsonl.gz   # trains that run alone, again
 
 How the parts in `runmaker/` fit together: `plan` lays out sweeps of `RunSpec`s; `execute` trains one spec in a worker
 process and returns its lines, each with its moment; `around` adds the lines about whole sweeps; `make` below sorts all of
@@ -60,6 +61,16 @@ def thin(sweeps: Sequence[Sweep], limit: int | None) -> list[Sweep]:
     return [replace(sweep, runs=sweep.runs[: max(1, round(share * len(sweep.runs)))]) for sweep in sweeps]
 
 
+def make_one(experiments: Sequence[str], run: str) -> tuple[list[str], dict[str, bytes]]:
+    """Trains one run again. Ensembles are planned from the results of others, so they are not among those."""
+    specs = (spec for experiment in experiments for sweep in PLANS[experiment]() for spec in sweep.runs)
+    spec = next((spec for spec in specs if spec.id == run), None)
+    if spec is None:
+        sys.exit(f"no sweep of {', '.join(experiments)} has a run {run}")
+    result = execute(spec)
+    return [text for _, text in result.events], result.files
+
+
 def make(experiments: Sequence[str], limit: int | None, jobs: int) -> tuple[list[str], dict[str, bytes]]:
     """Plans, trains and orders everything; returns the lines and the files that belong beside them."""
     sweeps = thin([sweep for experiment in experiments for sweep in PLANS[experiment]()], limit)
@@ -94,9 +105,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=OUT, help="file to write (default: beside this script)")
     parser.add_argument("--experiment", action="append", choices=list(PLANS), help="only this one; may be repeated")
     parser.add_argument("--limit", type=int, help="train about this many runs, some of every sweep")
+    parser.add_argument("--run", metavar="ID", help="train this run alone; needs --out")
     parser.add_argument("--jobs", type=int, default=2, help="worker processes (default: 2)")
     parser.add_argument("--check", type=Path, metavar="FILE", help="check a file and print its summary; trains nothing")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.run and options.out == OUT:
+        parser.error("--run needs --out: one run must not replace the file of all")
+    return options
 
 
 def main() -> None:
@@ -107,7 +122,11 @@ def main() -> None:
         print(check(options.check))
         return
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    lines, files = make(options.experiment or list(PLANS), options.limit, options.jobs)
+    experiments = options.experiment or list(PLANS)
+    if options.run:
+        lines, files = make_one(experiments, options.run)
+    else:
+        lines, files = make(experiments, options.limit, options.jobs)
     write(options.out, lines, files)
     print(f"{options.out}: {len(lines)} lines, {options.out.stat().st_size} bytes", file=sys.stderr)
 

@@ -41,8 +41,9 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
-            // Does not wait for a thread that is held.
-            runtime.shutdown_background();
+            // The process is about to end, and waits for no thread that is held. To shut the runtime down would make what
+            // reads a table in it just now panic, in front of whoever pressed Ctrl-C.
+            std::mem::forget(runtime);
         }
     }
 }

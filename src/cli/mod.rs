@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod args;
 pub mod aside;
+pub mod chart;
 pub mod columns;
 mod commands;
 #[cfg(test)]
@@ -14,6 +15,7 @@ pub mod mirror;
 pub mod output;
 pub mod place;
 pub mod progress;
+pub mod question;
 pub mod repl;
 pub mod select;
 pub mod statements;

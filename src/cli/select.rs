@@ -53,7 +53,11 @@ pub async fn resolve(session: &Session, prefix: &str) -> Result<RunId, Failure> 
     match session.resolve_run(prefix).await {
         Ok(run) => Ok(run),
         Err(e) => {
-            let unknown = matches!(e, Error::Store(StoreError::RunNotFound { .. }));
+            let of_store = match &e {
+                Error::Store(e) | Error::Query(QueryError::Store(e)) => Some(e),
+                _ => None,
+            };
+            let unknown = matches!(of_store, Some(StoreError::RunNotFound { .. }));
             let mut failure = Failure::from(e);
             if unknown && let Some(near) = nearest(session, prefix).await {
                 failure.hints.insert(0, near);

@@ -11,6 +11,7 @@ use crate::step::{Failed, Tasks};
 const ENGINES: &str = "other engines";
 const IMPORT: &str = "other tools";
 const STATISTICS: &str = "statistics";
+const REPRODUCE: &str = "reproduced runs";
 const SCALE: &str = "scale";
 
 /// Packages that belong together.
@@ -66,6 +67,10 @@ const RECOMPUTATIONS: &[&str] = &[
     "tests/stats/compare_subsets.py",
 ];
 
+/// What trained the sample runs.
+const SAMPLE: Packages =
+    Packages { requirements: "sample_data/requirements.txt", folder: "sample", check: "import sklearn" };
+
 const PEERS: Packages =
     Packages { requirements: "benches/peers/requirements.txt", folder: "peers", check: "import duckdb, mlflow" };
 
@@ -106,6 +111,15 @@ pub fn statistics(tasks: &Tasks) -> Result<(), Failed> {
         tasks.run(STATISTICS, &mut command)?;
     }
     Ok(())
+}
+
+/// Trains sample runs again from what the store says of them, and compares their metrics.
+pub fn reproduce(tasks: &Tasks) -> Result<(), Failed> {
+    let Some(python) = environment(tasks, REPRODUCE, &SAMPLE)? else { return Ok(()) };
+    let Some(binary) = binary(tasks) else {
+        return tasks.cannot_run(REPRODUCE, "there is no runlake binary in the target folder");
+    };
+    tasks.run(REPRODUCE, Command::new(python).arg("tests/reproduce/retrain.py").arg("--runlake").arg(binary))
 }
 
 /// Loads large real data and compares counts, extremes and a ranking with an independent reader.

@@ -2,22 +2,31 @@
 
 pub mod completions;
 pub mod copy;
+pub mod curve;
 pub mod delete;
 pub mod demo;
+pub mod diff;
 pub mod edit;
+pub mod effects;
 pub mod export;
+pub mod features;
+pub mod goal;
 pub mod history;
 pub mod import;
 pub mod info;
 pub mod init;
 pub mod log;
+pub mod pareto;
 pub mod repl;
+pub mod reproduce;
 pub mod restore;
 pub mod runs;
 pub mod show;
 pub mod sql;
+pub mod top;
 pub mod upkeep;
 pub mod verify;
+pub mod watch;
 
 use std::io::IsTerminal;
 
@@ -39,6 +48,15 @@ pub async fn run(place: &Place, command: Option<Command>) -> Outcome {
         Some(Command::Repl(args)) => repl::run(place, args).await,
         Some(Command::Runs(args)) => runs::run(place, args).await,
         Some(Command::Show(args)) => show::run(place, args).await,
+        Some(Command::Top(args)) => top::run(place, args).await,
+        Some(Command::Diff(args)) => diff::run(place, args).await,
+        Some(Command::Curve(args)) => curve::run(place, args).await,
+        Some(Command::Features(args)) => features::run(place, args).await,
+        Some(Command::Effects(args)) => effects::run(place, args).await,
+        Some(Command::Pareto(args)) => pareto::run(place, args).await,
+        Some(Command::Goal(args)) => goal::run(place, args).await,
+        Some(Command::Watch(args)) => watch::run(place, args).await,
+        Some(Command::Reproduce(args)) => reproduce::run(place, args).await,
         Some(Command::History(args)) => history::run(place, args).await,
         Some(Command::Delete(args)) => delete::run(place, args).await,
         Some(Command::Restore(args)) => restore::run(place, args).await,

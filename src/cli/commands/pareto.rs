@@ -1,0 +1,79 @@
+//! `runlake pareto`.
+
+use clap::ValueEnum;
+
+use crate::cli::question::{AskArgs, Question, ScopeArgs, quoted, until_interrupted};
+use crate::cli::{Exit, Failure, Outcome, Place};
+
+/// Show the runs that no other run beats in every objective
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  runlake pareto 'auc max' 'fit_time_s min' -e churn
+  runlake pareto auc fit_time_s -e churn             by the goals of the metrics
+  runlake pareto 'auc max, model_bytes min' -e churn --rank 2
+  runlake pareto auc n_features -e churn --by config --within scope")]
+pub struct ParetoArgs {
+    /// Metrics, each with max or min where that is not its goal
+    #[arg(value_name = "OBJECTIVE", required = true)]
+    pub objectives: Vec<String>,
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    /// Fronts that are shown: 2 adds what is best once the first front is taken away
+    #[arg(long, value_name = "FRONTS")]
+    pub rank: Option<u32>,
+    /// What is compared [default: run]
+    #[arg(long, value_name = "WHAT")]
+    pub by: Option<By>,
+    /// Which of them are compared with each other [default: block, an experiment and the data trained on]
+    #[arg(long, value_name = "RANGE")]
+    pub within: Option<Within>,
+    /// Number of rows [default: all]
+    #[arg(short, long, value_name = "ROWS")]
+    pub number: Option<u64>,
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// Single runs.
+    Run,
+    /// Configs, by the means over their runs.
+    Config,
+}
+
+/// What is compared with each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Within {
+    /// An experiment and the data trained on.
+    Block,
+    /// All runs that are asked about.
+    Scope,
+}
+
+pub async fn run(place: &Place, args: ParetoArgs) -> Outcome {
+    until_interrupted(answer(place, args)).await
+}
+
+async fn answer(place: &Place, args: ParetoArgs) -> Outcome {
+    if let Some(blank) = args.objectives.iter().find(|objective| objective.trim().is_empty()) {
+        return Err(Failure::usage(format!("'{blank}' is no objective")).hint("write 'auc max' 'fit_time_s min'"));
+    }
+    let question = Question::open(place, &args.ask).await?;
+    let scope = quoted(&args.scope.scope(&question.session).await?);
+    let objectives = quoted(&args.objectives.join(", "));
+    let rank = args.rank.map(|rank| format!(", {rank}")).unwrap_or_default();
+    let by = args.by.map(|by| option("by", by)).unwrap_or_default();
+    let within = args.within.map(|within| option("within", within)).unwrap_or_default();
+    let limit = args.number.map(|n| format!("\nLIMIT {n}")).unwrap_or_default();
+    question.show(&format!("SELECT *\nFROM pareto({scope}, {objectives}{rank}{by}{within}){limit}")).await?;
+    Ok(Exit::Done)
+}
+
+/// An argument by name.
+fn option(name: &str, value: impl ValueEnum) -> String {
+    let value = value.to_possible_value().expect("none is skipped");
+    format!(", {name} => {}", quoted(value.get_name()))
+}

@@ -1,0 +1,208 @@
+//! `runlake top`.
+
+use std::collections::BTreeSet;
+
+use crate::cli::question::{AskArgs, Question, ScopeArgs, collect, quoted, texts, until_interrupted};
+use crate::cli::{Exit, Failure, Outcome, Place};
+
+/// Rank runs, configs, feature sets or values of a param by a metric
+///
+/// A run scores the mean over its folds, else its best value by the metric's goal. Runs of one config are repeats and are averaged
+/// first; configs and what is made of them are ranked within a block, that is an experiment and the data trained on.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  runlake top auc
+  runlake top auc -e churn -n 20 --where \"params.model = 'gbm'\"
+  runlake top auc -e churn --by config
+  runlake top auc -e churn --by feature_set
+  runlake top auc -e churn --by param lr
+  runlake top auc -e churn --sql | runlake sql --format csv")]
+pub struct TopArgs {
+    /// The metric; `runlake goal` says which way it gets better
+    #[arg(value_name = "METRIC")]
+    pub metric: Option<String>,
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    /// What is ranked: config, feature_set, or param and its key; without it runs
+    #[arg(long, num_args = 1..=2, value_names = ["WHAT", "KEY"])]
+    pub by: Vec<String>,
+    /// Number of rows; of each block with --by
+    #[arg(short, long, value_name = "ROWS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    pub number: u64,
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// What is ranked.
+#[derive(Debug, PartialEq, Eq)]
+enum Ranked {
+    Runs,
+    Configs,
+    FeatureSets,
+    Param(String),
+}
+
+/// Params beside a run, if they vary among the best.
+const PARAMS: usize = 6;
+
+pub async fn run(place: &Place, args: TopArgs) -> Outcome {
+    until_interrupted(answer(place, args)).await
+}
+
+async fn answer(place: &Place, args: TopArgs) -> Outcome {
+    let (ranked, metric) = ranked(&args.by, args.metric.as_deref())?;
+    let question = Question::open(place, &args.ask).await?;
+    let scope = quoted(&args.scope.scope(&question.session).await?);
+    let (n, metric) = (args.number, quoted(&metric));
+    let sql = match ranked {
+        Ranked::Runs => runs(&question, &scope, &metric, n).await?,
+        Ranked::Configs => configs(&question, &scope, &metric, n).await?,
+        Ranked::FeatureSets => {
+            format!(
+                "SELECT *\nFROM feature_sets({scope}, {metric})\nWHERE rank <= {n}\nORDER BY experiment, dataset, data_version, rank"
+            )
+        }
+        Ranked::Param(key) => values(&question, &scope, &metric, &key, n).await?,
+    };
+    question.show(&sql).await?;
+    Ok(Exit::Done)
+}
+
+/// What `--by` says. It takes a second word only after `param`: another one is the metric.
+fn ranked(by: &[String], metric: Option<&str>) -> Result<(Ranked, String), Failure> {
+    let wrong = |what: &str| {
+        Failure::usage(format!("--by '{what}' is nothing to rank"))
+            .hint("it is config, feature_set, or param and a key: `--by param lr`")
+    };
+    let words: Vec<&str> = by.iter().map(String::as_str).collect();
+    let (ranked, rest) = match words.as_slice() {
+        [] => (Ranked::Runs, None),
+        ["param"] => return Err(Failure::usage("which param? --by param names none").hint("write `--by param lr`")),
+        ["param", key] => (Ranked::Param(key.to_string()), None),
+        ["config", rest @ ..] => (Ranked::Configs, rest.first()),
+        ["feature_set", rest @ ..] => (Ranked::FeatureSets, rest.first()),
+        [what, rest @ ..] => match what.strip_prefix("params.") {
+            Some(key) if !key.is_empty() => (Ranked::Param(key.to_string()), rest.first()),
+            _ => return Err(wrong(what)),
+        },
+    };
+    match (metric, rest) {
+        (Some(metric), None) | (None, Some(&metric)) => Ok((ranked, metric.to_string())),
+        (Some(_), Some(extra)) => Err(Failure::usage(format!("'{extra}' stands after --by and is no part of it"))),
+        (None, None) => {
+            Err(Failure::usage("which metric? none is named").hint("write it first: `runlake top auc --by config`"))
+        }
+    }
+}
+
+/// The best runs, with the params that vary among them.
+async fn runs(question: &Question<'_>, scope: &str, metric: &str, n: u64) -> Result<String, Failure> {
+    let best = format!("best_runs({scope}, {metric}, {n})");
+    let varying = format!(
+        "SELECT key FROM params JOIN {best} AS best USING (run_id) WHERE key NOT IN ('seed', 'fold') GROUP BY key \
+         HAVING count(DISTINCT value) > 1 ORDER BY count(*) DESC, key LIMIT {PARAMS}"
+    );
+    let keys = texts(&collect(&question.session, &varying).await?, 0);
+    let params: String = keys.iter().flatten().map(|key| format!(", runs.{}", param(key))).collect();
+    Ok(format!(
+        "SELECT best.rank, best.run_id, best.name, best.experiment, best.score, best.step, best.n_folds{params}, \
+         best.score_of, best.status, best.config_id\nFROM {best} AS best JOIN runs USING (run_id)\nORDER BY best.rank"
+    ))
+}
+
+/// The best configs of each block, with what tells those that are shown apart.
+async fn configs(question: &Question<'_>, scope: &str, metric: &str, n: u64) -> Result<String, Failure> {
+    let best = format!("config_scores({scope}, {metric})\nWHERE rank <= {n}");
+    // Params that vary among all configs may be the same among the best.
+    let rows = collect(&question.session, &format!("SELECT * FROM {best}")).await?;
+    let columns: Vec<(String, Vec<Option<String>>)> = match rows.first() {
+        Some(first) => {
+            let names = first.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+            names.into_iter().enumerate().map(|(i, name)| (name, texts(&rows, i))).collect()
+        }
+        None => Vec::new(),
+    };
+    let varies = |values: &[Option<String>]| match values {
+        // A single config is told by all it has.
+        [only] => only.is_some(),
+        several => several.iter().collect::<BTreeSet<_>>().len() > 1,
+    };
+    let varying = |name: &str| columns.iter().any(|(column, values)| column == name && varies(values));
+    let mut params: Vec<_> =
+        columns.iter().filter(|(name, values)| name.starts_with("params.") && varies(values)).collect();
+    params.sort_by_key(|(name, values)| (values.iter().filter(|value| value.is_none()).count(), name.clone()));
+
+    let block = ["experiment", "dataset", "data_version"];
+    let (told, alike): (Vec<&str>, Vec<&str>) = block.into_iter().partition(|name| varying(name));
+    let mut shown = vec!["rank".to_string()];
+    let mut add = |names: &[&str]| shown.extend(names.iter().map(|name| name.to_string()));
+    add(&told);
+    add(&["mean", "low", "high"]);
+    params.iter().for_each(|(name, _)| add(&[&identifier(name)]));
+    add(&["n_features", "n_runs", "n_failed", "std", "std_error"]);
+    add(&alike);
+    add(&["config_id", "best_run", "reason"]);
+    Ok(format!("SELECT {}\nFROM {best}\nORDER BY experiment, dataset, data_version, rank", shown.join(", ")))
+}
+
+/// Values of a param: each by its best config, within a block.
+async fn values(question: &Question<'_>, scope: &str, metric: &str, key: &str, n: u64) -> Result<String, Failure> {
+    // The order of two scores is the goal's. Where there is none, or two, the function says so when it is asked.
+    let goals =
+        collect(&question.session, &format!("SELECT goal FROM metric_defs WHERE key = {metric} LIMIT 1")).await?;
+    let (best, order) = match texts(&goals, 0).first() {
+        Some(Some(goal)) if goal == "min" => ("min", "ASC"),
+        _ => ("max", "DESC"),
+    };
+    let param = format!("runs.{}", param(key));
+    let block = "scored.experiment, scored.dataset, scored.data_version";
+    Ok(format!(
+        "WITH ranked AS (\n  SELECT {block}, {param} AS value, {best}(scored.mean) AS best_mean, \
+         avg(scored.mean) AS mean, count(*) AS n_configs, sum(scored.n_runs) AS n_runs,\n    \
+         first_value(scored.best_run ORDER BY scored.mean {order}, scored.best_run) AS best_run\n  \
+         FROM config_scores({scope}, {metric}) AS scored JOIN runs ON runs.run_id = scored.best_run\n  \
+         GROUP BY {block}, {param}\n), placed AS (\n  SELECT rank() OVER (PARTITION BY experiment, dataset, data_version \
+         ORDER BY best_mean {order}) AS rank, * FROM ranked\n)\nSELECT rank, experiment, dataset, data_version, \
+         value AS {}, best_mean, mean, n_configs, n_runs, best_run\nFROM placed WHERE rank <= {n}\n\
+         ORDER BY experiment, dataset, data_version, rank, value",
+        identifier(&format!("params.{key}"))
+    ))
+}
+
+/// A param as a column, whatever its key holds.
+fn param(key: &str) -> String {
+    format!("params[{}]", quoted(key))
+}
+
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(by: &[&str], metric: Option<&str>) -> Result<(Ranked, String), String> {
+        let by: Vec<String> = by.iter().map(|word| word.to_string()).collect();
+        ranked(&by, metric).map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn the_metric_may_stand_behind_what_is_ranked() {
+        let auc = || "auc".to_string();
+        assert_eq!(of(&[], Some("auc")), Ok((Ranked::Runs, auc())));
+        assert_eq!(of(&["config"], Some("auc")), Ok((Ranked::Configs, auc())));
+        assert_eq!(of(&["config", "auc"], None), Ok((Ranked::Configs, auc())));
+        assert_eq!(of(&["param", "lr"], Some("auc")), Ok((Ranked::Param("lr".into()), auc())));
+        assert_eq!(of(&["params.lr", "auc"], None), Ok((Ranked::Param("lr".into()), auc())));
+    }
+
+    #[test]
+    fn what_is_missing_or_too_much_is_said() {
+        assert!(of(&[], None).unwrap_err().contains("which metric"));
+        assert!(of(&["param"], Some("auc")).unwrap_err().contains("which param"));
+        assert!(of(&["config", "auc"], Some("loss")).unwrap_err().contains("'auc'"));
+        assert!(of(&["colour"], Some("auc")).unwrap_err().contains("'colour'"));
+    }
+}
