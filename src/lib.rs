@@ -42,7 +42,7 @@ pub use model::{
     InvalidStatus, InvalidTime, Link, MetricGoal, Micros, Month, ParamValue, RunId, RunStart, SeriesKind, SeriesPoint,
     Status, Step,
 };
-pub use query::{ColumnInfo, DIALECT, FunctionError, Query, QueryError, Session, SessionOptions, TableSummary, within};
+pub use query::{ColumnInfo, DIALECT, FunctionError, Query, QueryError, Session, SessionOptions, TableSummary, statements, within};
 pub use store::ops::{CompactReport, GcOptions, GcReport, SMALL_FILES, SealReport};
 pub use store::{
     ArtifactReader, AsOf, Changes, CopyReport, Durability, Finding, InvalidAsOf, LiveInfo, Metrics,

@@ -16,6 +16,7 @@ mod rewrite;
 mod runs;
 mod scan;
 mod session;
+pub mod statements;
 mod stop;
 mod structs;
 mod udf;

@@ -2,11 +2,13 @@
 //! nothing.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
-use runlake::DIALECT;
+
+use super::guard::DIALECT;
 
 /// One statement, without its `;`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Statement<'t> {
+    /// The statement.
     pub text: &'t str,
     /// Line of the whole text that it begins on, from 1.
     pub line: usize,
@@ -81,20 +83,30 @@ fn tokens_of(text: &str, tokens: &mut Vec<TokenWithSpan>) -> Result<(), Broken> 
 }
 
 /// A piece of SQL for highlighting: what kind of token stands from where to where.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
+    /// From where to where, in bytes.
     pub range: std::ops::Range<usize>,
+    /// What it is.
     pub kind: Kind,
 }
 
 /// What a highlighter tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// A keyword or a name.
     Word,
+    /// A name in quotes.
     QuotedName,
+    /// A number.
     Number,
+    /// Text in quotes.
     Text,
+    /// A comment.
     Comment,
+    /// `$name`.
     Placeholder,
+    /// Anything else, blanks too.
     Other,
 }
 
