@@ -17,6 +17,7 @@ mod peer;
 mod points;
 mod ranking;
 mod small;
+mod stopping;
 mod timing;
 mod wide;
 
@@ -84,7 +85,7 @@ fn line(mark: &Mark) -> String {
 type Question = (&'static str, bool, fn(&mut Bench));
 
 /// By name: whether it takes minutes, and what asks it.
-const QUESTIONS: [Question; 11] = [
+const QUESTIONS: [Question; 13] = [
     ("log", false, log::latency),
     ("seal", false, points::rate),
     ("oneshot", false, oneshot::start),
@@ -92,6 +93,8 @@ const QUESTIONS: [Question; 11] = [
     ("ranking", false, ranking::hundred_thousand),
     ("wide", false, wide::params),
     ("curves", false, curves::real),
+    ("stopping", false, stopping::replay),
+    ("asking", false, stopping::ask),
     ("import", true, import::mlflow),
     ("mlflow", true, ranking::mlflow),
     ("growth", true, growth::million),

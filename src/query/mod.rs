@@ -25,5 +25,6 @@ pub use describe::{ColumnInfo, TableSummary};
 pub use error::QueryError;
 pub use functions::FunctionError;
 pub use guard::DIALECT;
-pub(crate) use guard::check_sql;
+pub(crate) use guard::{check_sql, parse};
+pub(crate) use keys::near;
 pub use session::{Query, Session, SessionOptions, within};

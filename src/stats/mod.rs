@@ -8,6 +8,6 @@ mod summary;
 mod thin;
 
 pub use many::benjamini_hochberg;
-pub use paired::{Difference, paired};
+pub use paired::{Difference, one_sided_bounds, paired};
 pub use summary::{Summary, interval_of_mean, t_critical, t_two_sided};
 pub use thin::thin;
