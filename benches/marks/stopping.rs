@@ -37,10 +37,19 @@ struct Curve {
     values: Vec<f64>,
 }
 
-/// What others see of a run: its steps, and the mean of its values up to each.
+/// What others see of a run: its steps, and at each what it is compared by.
 struct Seen {
     steps: Vec<f64>,
-    means: Vec<f64>,
+    compared: Vec<f64>,
+}
+
+/// What a run is compared with.
+#[derive(Clone, Copy, PartialEq)]
+enum Against {
+    /// The others' running averages: the rule.
+    Averages,
+    /// The others' values at the step, as Optuna's pruner has it.
+    Values,
 }
 
 /// Replays the rule over the curves.
@@ -56,20 +65,27 @@ pub fn replay(bench: &mut Bench) {
     bench
         .note(&format!("{curves} curves of a judged metric in {} sweeps (workload, framework, ruleset)", sweeps.len()));
     let mut recommended = None;
-    for after in [0.0, 0.05, 0.1, 0.25] {
-        let found = total(&sweeps, after);
-        bench.note(&format!(
-            "after {:>2.0}% of the longest run: {:.0} runs stopped, {:.1}% of the steps saved; the best run lost in {:.1} of {} sweeps, of the best tenth {:.1} of {}",
-            after * 100.0,
-            found.stopped,
-            100.0 * found.saved,
-            found.best_lost,
-            sweeps.len(),
-            found.top_lost,
-            found.top
-        ));
-        if after == 0.1 {
-            recommended = Some(found);
+    for against in [Against::Averages, Against::Values] {
+        bench.note(match against {
+            Against::Averages => "against the median of the others' running averages:",
+            Against::Values => "were it the median of the others' values at the step:",
+        });
+        for after in [0.0, 0.05, 0.1, 0.25] {
+            let found = total(&sweeps, after, against);
+            bench.note(&format!(
+                "  after {:>2.0}% of the longest run: {:.0} runs stopped, {:.1}% of the steps saved; \
+                 the best run lost in {:.1} of {} sweeps, of the best tenth {:.1} of {}",
+                after * 100.0,
+                found.stopped,
+                100.0 * found.saved,
+                found.best_lost,
+                sweeps.len(),
+                found.top_lost,
+                found.top
+            ));
+            if after == 0.1 && against == Against::Averages {
+                recommended = Some(found);
+            }
         }
     }
     let found = recommended.expect("it is among them");
@@ -93,7 +109,7 @@ struct Outcome {
     top: usize,
 }
 
-fn total(sweeps: &Sweeps, after: f64) -> Outcome {
+fn total(sweeps: &Sweeps, after: f64, against: Against) -> Outcome {
     let mut sum = Outcome::default();
     let (mut steps, mut saved) = (0.0, 0.0);
     for order in 0..ORDERS {
@@ -103,7 +119,7 @@ fn total(sweeps: &Sweeps, after: f64) -> Outcome {
             for i in (1..queue.len()).rev() {
                 queue.swap(i, random.below(i as u64 + 1) as usize);
             }
-            let stops = sweep(*goal, curves, &queue, after);
+            let stops = sweep(*goal, curves, &queue, after, against);
             let finals: Vec<f64> = curves.iter().map(|curve| best(*goal, &curve.values)).collect();
             // A run is lost when it was stopped before it had its best value.
             let lost = |i: usize| stops[i].is_some_and(|at| best(*goal, &curves[i].values[..=at]) != finals[i]);
@@ -142,7 +158,7 @@ fn best(goal: Goal, values: &[f64]) -> f64 {
 }
 
 /// The point at which each run of a sweep is stopped before its end. Later runs see of a stopped one what it had until then.
-fn sweep(goal: Goal, curves: &[Curve], queue: &[usize], after: f64) -> Vec<Option<usize>> {
+fn sweep(goal: Goal, curves: &[Curve], queue: &[usize], after: f64, against: Against) -> Vec<Option<usize>> {
     let longest = curves.iter().filter_map(|curve| curve.steps.last().copied()).fold(0.0, f64::max);
     let mut seen: Vec<Seen> = Vec::new();
     let mut stops = vec![None; curves.len()];
@@ -154,33 +170,33 @@ fn sweep(goal: Goal, curves: &[Curve], queue: &[usize], after: f64) -> Vec<Optio
             if after > 0.0 && step <= after * longest {
                 continue;
             }
-            let mut means: Vec<f64> = seen.iter().filter_map(|run| run.up_to(step)).collect();
-            if (means.len() as u64) < DEFAULT_MIN_RUNS {
+            let mut others: Vec<f64> = seen.iter().filter_map(|run| run.up_to(step)).collect();
+            if (others.len() as u64) < DEFAULT_MIN_RUNS {
                 continue;
             }
             let so_far = best(goal, &curve.values[..=at]);
-            if behind_median(goal, so_far, &mut means).is_some_and(|behind| behind.stop) {
+            if behind_median(goal, so_far, &mut others).is_some_and(|behind| behind.stop) {
                 stops[i] = Some(at);
                 reached = at + 1;
                 break;
             }
         }
         let mut sum = 0.0;
-        let means = curve.values[..reached].iter().enumerate().map(|(n, value)| {
+        let compared = curve.values[..reached].iter().enumerate().map(|(n, value)| {
             sum += value;
-            sum / (n + 1) as f64
+            if against == Against::Averages { sum / (n + 1) as f64 } else { *value }
         });
-        seen.push(Seen { means: means.collect(), steps: curve.steps[..reached].to_vec() });
+        seen.push(Seen { compared: compared.collect(), steps: curve.steps[..reached].to_vec() });
     }
     stops
 }
 
 impl Seen {
-    /// The mean of what was logged up to a step, where the run came so far.
+    /// What the run is compared by at a step, where it came so far.
     fn up_to(&self, step: f64) -> Option<f64> {
         let points = self.steps.partition_point(|s| *s <= step);
         let reached = self.steps.last().is_some_and(|last| *last >= step);
-        (reached && points > 0).then(|| self.means[points - 1])
+        (reached && points > 0).then(|| self.compared[points - 1])
     }
 }
 

@@ -117,7 +117,7 @@ async fn verdicts_are_right_and_doubts_are_no_passes() {
             "no run has a key 'acu'",
         ),
         (
-            "expect: value = (SELECT count(*) FROM metrics AS m WHERE m.key = 'acu')",
+            "expect: value = (SELECT count(*) FROM metrics AS m WHERE m.key = 'au')",
             "SELECT 0",
             Undecided,
             "closest: 'auc'",
