@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::common::ScalarValue;
+use runlake::Session;
 use runlake::export::{Format, TableOptions, escape, render_table, sink};
 use runlake::gate::stop::{Decision, StopAnswer, parse_rules};
 use runlake::gate::{self, CheckOptions, CheckResult, FileReport, Report, Verdict, parse_checks};
-use runlake::{Micros, Session, SessionOptions};
 
 use crate::cli::answer::Engine;
 use crate::cli::aside::Aside;
 use crate::cli::output::{put, put_line, say};
+use crate::cli::place::Past;
 use crate::cli::{Exit, Failure, Outcome, Place, hints, select, terminal, values};
 
 /// Puts named checks to the store and fails where one does not hold; says whether a run should stop
@@ -56,9 +57,8 @@ pub struct CheckArgs {
     /// A value for $NAME in the statements: a number, true, false, null, else text ('1' is text)
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = values::param)]
     pub params: Vec<(String, ScalarValue)>,
-    /// Checks the sealed state of that time: 2026-11-23 or 2026-11-23T09:30:00Z
-    #[arg(long, value_name = "TIME", value_parser = Micros::parse)]
-    pub as_of: Option<Micros>,
+    #[command(flatten)]
+    pub past: Past,
     /// Seconds that one check may take; one that takes longer is undecided
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     pub timeout: Option<Duration>,
@@ -210,8 +210,7 @@ async fn stop(place: &Place, args: CheckArgs, run: &str, rules: &Path) -> Outcom
 }
 
 async fn session(place: &Place, args: &CheckArgs) -> Result<Arc<Session>, Failure> {
-    let options = SessionOptions { as_of: args.as_of, ..SessionOptions::default() };
-    let session = place.open()?.session_with(options).await?;
+    let session = place.open()?.session_with(args.past.options()).await?;
     for warning in session.warnings() {
         eprintln!("warning: {}", escape(&warning));
     }
