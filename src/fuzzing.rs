@@ -40,6 +40,11 @@ pub fn read_line(text: &str) -> Result<Line, String> {
     parse_line(text)
 }
 
+/// Reads text as a file of checks and of stop rules; gives the number of either.
+pub fn read_gates(text: &str) -> (usize, usize) {
+    (crate::gate::parse_checks(text).len(), crate::gate::stop::parse_rules(text).map_or(0, |rules| rules.len()))
+}
+
 /// Reads a file of another tool, of the kind that its name says: `x.db`, `x.tfevents`, `x.csv`, `x.jsonl`, `x.parquet`. Gives the
 /// number of things that were found or told.
 pub fn read_foreign(path: &Path) -> u64 {

@@ -29,6 +29,7 @@
 
 mod error;
 pub mod export;
+pub mod gate;
 pub mod import;
 mod model;
 mod query;
@@ -42,7 +43,9 @@ pub use model::{
     InvalidStatus, InvalidTime, Link, MetricGoal, Micros, Month, ParamValue, RunId, RunStart, SeriesKind, SeriesPoint,
     Status, Step,
 };
-pub use query::{ColumnInfo, DIALECT, FunctionError, Query, QueryError, Session, SessionOptions, TableSummary, within};
+pub use query::{
+    ColumnInfo, DIALECT, FunctionError, Query, QueryError, Session, SessionOptions, TableSummary, statements, within,
+};
 pub use store::ops::{CompactReport, GcOptions, GcReport, SMALL_FILES, SealReport};
 pub use store::{
     ArtifactReader, AsOf, Changes, CopyReport, Durability, Finding, InvalidAsOf, LiveInfo, Metrics,

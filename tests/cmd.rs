@@ -18,7 +18,11 @@ fn demo(folder: &Path) -> PathBuf {
 fn cases(store: &Path) -> TestCases {
     let cases = TestCases::new();
     cases.env("RUNLAKE_STORE", store.display().to_string());
-    for (name, value) in [("NO_COLOR", "1"), ("COLUMNS", "160"), ("TZ", "UTC"), ("PAGER", "")] {
+    for (name, value) in [("NO_COLOR", "1"), ("COLUMNS", "160"), ("TZ", "UTC"), ("PAGER", "")]
+        // What a build says of itself would add to what is shown.
+        .into_iter()
+        .chain([("GITHUB_ACTIONS", ""), ("GITHUB_STEP_SUMMARY", "")])
+    {
         cases.env(name, value);
     }
     cases.insert_var("[STORE]", store.display().to_string()).expect("a valid name");

@@ -18,6 +18,7 @@ mod peer;
 mod points;
 mod ranking;
 mod small;
+mod stopping;
 mod timing;
 mod wide;
 
@@ -85,7 +86,7 @@ fn line(mark: &Mark) -> String {
 type Question = (&'static str, bool, fn(&mut Bench));
 
 /// By name: whether it takes minutes, and what asks it.
-const QUESTIONS: [Question; 12] = [
+const QUESTIONS: [Question; 14] = [
     ("log", false, log::latency),
     ("seal", false, points::rate),
     ("oneshot", false, oneshot::start),
@@ -94,6 +95,8 @@ const QUESTIONS: [Question; 12] = [
     ("wide", false, wide::params),
     ("curves", false, curves::real),
     ("effects", false, effects::features),
+    ("stopping", false, stopping::replay),
+    ("asking", false, stopping::ask),
     ("import", true, import::mlflow),
     ("mlflow", true, ranking::mlflow),
     ("growth", true, growth::million),

@@ -12,7 +12,7 @@ use runlake::export::{ExportError, Sink, Written};
 use runlake::{Error, QueryError, Session};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::Failure;
 
@@ -31,6 +31,18 @@ impl Engine {
         runtime.thread_name("query").thread_stack_size(STACK);
         let runtime = runtime.enable_all().build()?;
         Ok(Engine(Some(runtime)))
+    }
+
+    /// Does work on these threads; a panic there is told as text.
+    pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T, String> {
+        // Dropping it ends the work.
+        let mut set = JoinSet::new();
+        set.spawn_on(work, self.handle());
+        match set.join_next().await {
+            Some(Ok(done)) => Ok(done),
+            Some(Err(e)) if e.is_panic() => Err(panicked(e)),
+            _ => Err("it was cancelled".to_string()),
+        }
     }
 
     fn handle(&self) -> &Handle {
@@ -173,13 +185,14 @@ async fn finish(work: &mut JoinSet<Result<(), Error>>, stopping: &mut Stopping) 
     match done {
         Some(Ok(done)) => done,
         // The engine has given up in a way it should not; the shell need not.
-        Some(Err(e)) if e.is_panic() => {
-            let cause = e.into_panic();
-            let text = cause.downcast_ref::<String>().map(String::as_str).or(cause.downcast_ref::<&str>().copied());
-            let error = DataFusionError::Internal(format!("the engine panicked: {}", text.unwrap_or("no message")));
-            Err(QueryError::from(error).into())
-        }
+        Some(Err(e)) if e.is_panic() => Err(QueryError::from(DataFusionError::Internal(panicked(e))).into()),
         // Cancelled, which only whoever waits here does; or ended before.
         Some(Err(_)) | None => Ok(()),
     }
+}
+
+fn panicked(e: JoinError) -> String {
+    let cause = e.into_panic();
+    let text = cause.downcast_ref::<String>().map(String::as_str).or(cause.downcast_ref::<&str>().copied());
+    format!("the engine panicked: {}", text.unwrap_or("no message"))
 }

@@ -19,7 +19,7 @@ Examples:
   runlake sql -c 'SELECT name, params.lr, metrics.auc FROM runs ORDER BY metrics.auc DESC LIMIT 10'
   runlake                                        the SQL shell
 
-Exit codes: 0 done, 1 failed (SQL, data, disk), 2 wrong usage or no store, 3 reserved for failed gates, 130 interrupted."
+Exit codes: 0 done, 1 failed (SQL, data, disk), 2 wrong usage or no store, 3 a gate failed, 130 interrupted."
 )]
 pub struct Args {
     /// The store [default: $RUNLAKE_STORE, else the nearest .runlake folder upwards]
@@ -41,6 +41,7 @@ pub enum Command {
     Export(commands::export::ExportArgs),
     Sql(commands::sql::SqlArgs),
     Repl(commands::repl::ReplArgs),
+    Check(commands::check::CheckArgs),
     Runs(commands::runs::RunsArgs),
     Show(commands::show::ShowArgs),
     Top(commands::top::TopArgs),

@@ -34,7 +34,7 @@ error: run '0192f0c5' does not exist
 | 0 | done |
 | 1 | failed: SQL, bad data, a damaged file, the disk |
 | 2 | called wrongly, or there is no store |
-| 3 | reserved for failed gates |
+| 3 | a gate failed, or a run should stop ([gates](ci.md)) |
 | 130 | interrupted (Ctrl-C) |
 
 ## What `log` acknowledges

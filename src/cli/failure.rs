@@ -16,6 +16,8 @@ pub enum Exit {
     Failed = 1,
     /// The command was called wrongly, or there is no store.
     Usage = 2,
+    /// A gate failed, or a run should stop.
+    Gate = 3,
     /// Ctrl-C.
     Interrupted = 130,
 }

@@ -18,7 +18,6 @@ pub mod progress;
 pub mod question;
 pub mod repl;
 pub mod select;
-pub mod statements;
 pub mod target;
 pub mod terminal;
 pub mod values;
@@ -29,6 +28,7 @@ use clap::Parser;
 
 pub use failure::{Exit, Failure, Outcome};
 pub use place::Place;
+pub use runlake::statements;
 
 /// Runs the command that the process was called with.
 pub fn main() -> ExitCode {

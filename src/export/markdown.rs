@@ -41,6 +41,22 @@ fn push(line: &mut String, text: &str) {
     }
 }
 
+/// Text as it stands in a cell.
+pub(crate) fn escape_markdown(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len() + 8);
+    push(&mut safe, text);
+    safe
+}
+
+/// Rows as a table.
+pub(crate) fn markdown_table(rows: &RecordBatch) -> String {
+    let mut bytes = Vec::new();
+    let mut sink: Box<dyn Sink + '_> = Box::new(MarkdownSink::new(&mut bytes));
+    let written = sink.schema(&rows.schema()).and_then(|()| sink.batch(rows)).and_then(|()| sink.finish());
+    written.expect("memory takes all");
+    String::from_utf8(bytes).expect("it is text")
+}
+
 impl Sink for MarkdownSink<'_> {
     fn schema(&mut self, schema: &Schema) -> Result<()> {
         let mut text = String::from("|");

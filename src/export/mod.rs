@@ -17,7 +17,7 @@ mod runs;
 mod table;
 #[cfg(test)]
 mod tests;
-mod value;
+pub(crate) mod value;
 mod visible;
 
 use std::fmt;
@@ -31,6 +31,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
 
+pub(crate) use markdown::{escape_markdown, markdown_table};
 pub use runs::{FILES, LINES, LostFile, RunsError, RunsOptions, RunsWritten, write_runs};
 pub use table::{TableOptions, render_table};
 pub use visible::{clip, display_width, escape};

@@ -12,7 +12,7 @@ use super::visible::is_unsafe;
 
 /// How floats are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Floats {
+pub(crate) enum Floats {
     /// The shortest text that reads back as the same number.
     Exact,
     /// Six significant digits.
@@ -20,7 +20,7 @@ pub(super) enum Floats {
 }
 
 /// The value of a cell.
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     Null,
     Bool(bool),
     Int(i64),
@@ -46,7 +46,7 @@ pub(super) fn is_number(data_type: &DataType) -> bool {
 }
 
 /// The value of a cell.
-pub(super) fn value(array: &dyn Array, row: usize) -> Value<'_> {
+pub(crate) fn value(array: &dyn Array, row: usize) -> Value<'_> {
     if array.is_null(row) {
         return Value::Null;
     }
@@ -140,7 +140,7 @@ fn timestamp(array: &dyn Array, row: usize, unit: TimeUnit) -> Value<'static> {
 
 impl Value<'_> {
     /// Appends it as plain text, lists and structs as JSON; `false` when it is NULL, which has no text.
-    pub(super) fn write_text(&self, floats: Floats, out: &mut String) -> bool {
+    pub(crate) fn write_text(&self, floats: Floats, out: &mut String) -> bool {
         match self {
             Value::Null => return false,
             Value::Float(x) => out.push_str(&float(*x, floats)),
@@ -235,7 +235,7 @@ fn float32(x: f32, floats: Floats) -> String {
 }
 
 /// A float; NaN and infinities as JavaScript and Python's JSON spell them.
-pub(super) fn float(x: f64, floats: Floats) -> String {
+pub(crate) fn float(x: f64, floats: Floats) -> String {
     if x.is_nan() {
         return "NaN".into();
     }

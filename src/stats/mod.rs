@@ -17,7 +17,7 @@ mod welch;
 pub use bits::Bits;
 pub use blocked::{Certainty, Coefficient, Column, Unsure, least_squares};
 pub use many::benjamini_hochberg;
-pub use paired::{Difference, paired, paired_by_fold};
+pub use paired::{Difference, one_sided_bounds, paired, paired_by_fold};
 pub use pareto::fronts;
 pub use ranks::{pooled_correlation, spearman};
 pub use sphericity::epsilon;

@@ -50,6 +50,12 @@ pub fn paired_by_fold(differences: &[f64], ratio: f64, level: f64) -> Option<Dif
     Some(Difference { std_error: plain.std_error.map(|error| error * wider), interval, p, ..plain })
 }
 
+/// Bounds of a mean of paired differences, each of which is passed with 1 - level only: `(low, high)` by Student's t. The two
+/// together are the two-sided interval at 2 level - 1. `None` for fewer than two differences.
+pub fn one_sided_bounds(differences: &[f64], level: f64) -> Option<(f64, f64)> {
+    interval_of_mean(&Summary::of(differences)?, 2.0 * level - 1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +89,16 @@ mod tests {
         assert!(((high - low) / 2.0 - 0.4654308832275362).abs() < 1e-10, "{found:?}");
         assert_eq!(paired_by_fold(&[0.25, 0.25], 1.0, 0.95).unwrap().p, None);
         assert_eq!(paired_by_fold(&[0.0, 0.0], 1.0, 0.95).unwrap().p, Some(1.0));
+    }
+
+    #[test]
+    fn a_one_sided_bound_is_that_of_scipy() {
+        // mean + scipy.stats.t.ppf(0.95, 4) * sem of these five, and mean - the same.
+        let (low, high) = one_sided_bounds(&[-0.012, -0.008, -0.011, -0.010, -0.009], 0.95).unwrap();
+        assert!(
+            (low - -0.011507443319062323).abs() < 1e-12 && (high - -0.008492556680937678).abs() < 1e-12,
+            "{low} {high}"
+        );
+        assert_eq!(one_sided_bounds(&[0.1], 0.95), None);
     }
 }

@@ -8,6 +8,7 @@ mod deletes;
 mod disk_full;
 mod docs;
 mod exports;
+mod gates;
 mod goals;
 mod hostile;
 mod imports;

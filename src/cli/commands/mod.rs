@@ -1,5 +1,6 @@
 //! One file per command, or per few that belong together.
 
+pub mod check;
 pub mod completions;
 pub mod copy;
 pub mod curve;
@@ -46,6 +47,7 @@ pub async fn run(place: &Place, command: Option<Command>) -> Outcome {
         Some(Command::Export(args)) => export::run(place, args).await,
         Some(Command::Sql(args)) => sql::run(place, args).await,
         Some(Command::Repl(args)) => repl::run(place, args).await,
+        Some(Command::Check(args)) => check::run(place, args).await,
         Some(Command::Runs(args)) => runs::run(place, args).await,
         Some(Command::Show(args)) => show::run(place, args).await,
         Some(Command::Top(args)) => top::run(place, args).await,

@@ -2,11 +2,13 @@
 //! nothing.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
-use runlake::DIALECT;
+
+use super::guard::DIALECT;
 
 /// One statement, without its `;`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Statement<'t> {
+    /// The statement.
     pub text: &'t str,
     /// Line of the whole text that it begins on, from 1.
     pub line: usize,
@@ -30,21 +32,62 @@ impl<'t> Split<'t> {
     }
 }
 
+/// A statement, or a comment of its own line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part<'t> {
+    /// What follows `--`, without blanks around it.
+    Comment {
+        /// The comment.
+        text: String,
+        /// Its line, from 1.
+        line: usize,
+        /// Whether it stands in or after a statement that no `;` has ended yet.
+        within: bool,
+    },
+    /// A statement that a `;` ends, or the last one.
+    Statement(Statement<'t>),
+}
+
 /// Cuts a text into statements.
 pub fn split(text: &str) -> Split<'_> {
+    let (parts, open, ended) = cut(text);
+    let mut statements: Vec<Statement> = parts
+        .into_iter()
+        .filter_map(|part| match part {
+            Part::Statement(statement) => Some(statement),
+            Part::Comment { .. } => None,
+        })
+        .collect();
+    let rest = if ended { None } else { statements.pop() };
+    Split { statements, rest, open }
+}
+
+/// Cuts a text into statements and the `--` comments before, between and within them; a comment within a statement comes
+/// before it. Also whether the text ends within a string, a quoted name or a comment.
+pub fn parts(text: &str) -> (Vec<Part<'_>>, bool) {
+    let (parts, open, _) = cut(text);
+    (parts, open)
+}
+
+/// The parts, whether the text stops too early, and whether the last statement is ended.
+fn cut(text: &str) -> (Vec<Part<'_>>, bool, bool) {
     let mut tokens = Vec::new();
     let end = tokens_of(text, &mut tokens);
     let mut places = Places::new(text);
-    let mut statements = Vec::new();
+    let mut parts = Vec::new();
     // Offset and line of the first token since the last `;`.
     let mut begin: Option<(usize, usize)> = None;
     for token in &tokens {
-        match token.token {
+        match &token.token {
             Token::SemiColon => {
                 let stop = places.offset(token.span.start.line, token.span.start.column);
                 if let Some((start, line)) = begin.take() {
-                    statements.push(Statement { text: text[start..stop].trim_end(), line });
+                    parts.push(Part::Statement(Statement { text: text[start..stop].trim_end(), line }));
                 }
+            }
+            Token::Whitespace(Whitespace::SingleLineComment { comment, prefix }) if prefix == "--" => {
+                let line = token.span.start.line as usize;
+                parts.push(Part::Comment { text: comment.trim().to_string(), line, within: begin.is_some() });
             }
             Token::Whitespace(_) => {}
             _ if begin.is_none() => {
@@ -57,8 +100,34 @@ pub fn split(text: &str) -> Split<'_> {
     if let (None, Err(broken)) = (begin, &end) {
         begin = Some((places.offset(broken.line, broken.column), broken.line as usize));
     }
-    let rest = begin.map(|(start, line)| Statement { text: text[start..].trim_end(), line });
-    Split { statements, rest, open: end.is_err_and(|broken| broken.open) }
+    if let Some((start, line)) = begin {
+        parts.push(Part::Statement(Statement { text: text[start..].trim_end(), line }));
+    }
+    (parts, end.is_err_and(|broken| broken.open), begin.is_none())
+}
+
+/// Where the bracket ends that a text begins with, in bytes and past it; brackets in strings, quoted names and comments
+/// do not count.
+pub fn closing(text: &str) -> Option<usize> {
+    let mut tokens = Vec::new();
+    // What comes after the bracket need be no SQL.
+    let _ = tokens_of(text, &mut tokens);
+    let mut places = Places::new(text);
+    let mut depth = 0usize;
+    for (i, token) in tokens.iter().enumerate() {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(places.offset(token.span.end.line, token.span.end.column));
+                }
+            }
+            _ if i == 0 => return None,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Where the tokenizer gave up.
@@ -81,20 +150,30 @@ fn tokens_of(text: &str, tokens: &mut Vec<TokenWithSpan>) -> Result<(), Broken> 
 }
 
 /// A piece of SQL for highlighting: what kind of token stands from where to where.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
+    /// From where to where, in bytes.
     pub range: std::ops::Range<usize>,
+    /// What it is.
     pub kind: Kind,
 }
 
 /// What a highlighter tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// A keyword or a name.
     Word,
+    /// A name in quotes.
     QuotedName,
+    /// A number.
     Number,
+    /// Text in quotes.
     Text,
+    /// A comment.
     Comment,
+    /// `$name`.
     Placeholder,
+    /// Anything else, blanks too.
     Other,
 }
 
@@ -212,6 +291,26 @@ mod tests {
         let split = split("SELECT 1;\n\n-- two\nSELECT\n2;\nSELECT 3");
         let lines: Vec<usize> = split.all().map(|statement| statement.line).collect();
         assert_eq!(lines, [1, 4, 6]);
+    }
+
+    #[test]
+    fn comments_say_where_they_stand() {
+        let (parts, open) = parts("-- a\nSELECT 1 -- b\n  -- c;\n, 2; /* d */ -- e");
+        let comment = |text: &str, line, within| Part::Comment { text: text.to_string(), line, within };
+        let statement = Part::Statement(Statement { text: "SELECT 1 -- b\n  -- c;\n, 2", line: 2 });
+        let expected = [comment("a", 1, false), comment("b", 2, true), comment("c;", 3, true), statement];
+        assert_eq!(parts[..4], expected);
+        assert_eq!(parts[4..], [comment("e", 4, false)]);
+        assert!(!open);
+    }
+
+    #[test]
+    fn a_bracket_ends_where_its_pair_stands() {
+        assert_eq!(closing("(a (b) ')' \")\" /* ) */ $$)$$) by 1"), Some(29));
+        assert_eq!(closing("(é) 5%"), Some(4));
+        for text in ["", "a (b)", "((a)", ")", "('a)", "( -- )"] {
+            assert_eq!(closing(text), None, "{text}");
+        }
     }
 
     #[test]

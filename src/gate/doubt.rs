@@ -1,0 +1,213 @@
+//! Why a check or a rule cannot be decided.
+
+use crate::error::Error;
+
+/// Why something cannot be decided.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Doubt {
+    /// The statement failed.
+    #[error(transparent)]
+    Failed(#[from] Error),
+    /// A baseline's statement failed.
+    #[error("baseline: {0}")]
+    BaselineFailed(Error),
+    /// A table that is read has no rows at all.
+    #[error("table '{table}' is empty, so nothing was checked; `-- allow empty` lets that pass")]
+    EmptyTable {
+        /// The table.
+        table: String,
+    },
+    /// An experiment that is asked for does not exist.
+    #[error("there is no experiment '{name}', so nothing was checked{near}; `-- allow empty` lets that pass", near = closest(.near))]
+    NoExperiment {
+        /// The experiment.
+        name: String,
+        /// The nearest names there are.
+        near: Vec<String>,
+    },
+    /// A key that is asked for does not exist.
+    #[error("no run has a key '{key}', so nothing was checked{near}; `-- allow empty` lets that pass", near = closest(.near))]
+    NoKey {
+        /// The key.
+        key: String,
+        /// The nearest keys there are.
+        near: Vec<String>,
+    },
+    /// One value is wanted and there is none.
+    #[error("{of} returned no rows, so there is no value{allow}", allow = if *.allowed { "" } else { "; `-- allow empty` lets that pass" })]
+    NoRows {
+        /// The statement or the baseline.
+        of: Side,
+        /// Whether that is allowed, but not here.
+        allowed: bool,
+    },
+    /// One value is wanted and there are several.
+    #[error("{of} returned {n} rows where one value is expected: aggregate them, or take one with LIMIT 1")]
+    ManyRows {
+        /// The statement or the baseline.
+        of: Side,
+        /// How many.
+        n: usize,
+    },
+    /// There are several columns, and none says that it is the one.
+    #[error("{of} returns several columns ({columns}) and none is called 'value': name the one that counts so")]
+    ManyColumns {
+        /// The statement or the baseline.
+        of: Side,
+        /// Their names.
+        columns: String,
+    },
+    /// A value that is no number.
+    #[error(
+        "column '{column}' of {of} holds {data_type} where a number is expected: CAST({column} AS DOUBLE) makes one of it"
+    )]
+    NotNumber {
+        /// The statement or the baseline.
+        of: Side,
+        /// The column.
+        column: String,
+        /// What it holds.
+        data_type: String,
+    },
+    /// A value that is missing.
+    #[error("{of} returned NULL{place}: it may have looked at nothing; `WHERE ... IS NOT NULL` leaves such rows out")]
+    Null {
+        /// The statement or the baseline.
+        of: Side,
+        /// Where.
+        place: String,
+    },
+    /// A value that is NaN or infinite.
+    #[error(
+        "{of} returned {value}{place}, which is nothing to compare: look at the run, or leave it out with `WHERE NOT isnan(...)`"
+    )]
+    NotFinite {
+        /// The statement or the baseline.
+        of: Side,
+        /// What it is.
+        value: f64,
+        /// Where.
+        place: String,
+    },
+    /// Nothing says which way the value gets better.
+    #[error(
+        "nothing says whether greater is better: `-- goal: max` or `-- goal: min` does, or `-- metric: NAME` with a declared goal"
+    )]
+    NoGoal,
+    /// A metric that no goal was declared for.
+    #[error("metric '{metric}' has no declared goal: `-- goal: max` or `-- goal: min` says which way it gets better")]
+    UndeclaredGoal {
+        /// The metric.
+        metric: String,
+    },
+    /// A metric that has both goals.
+    #[error(
+        "metric '{metric}' is declared max in some experiments and min in others: `-- goal: max` or `-- goal: min` says which counts"
+    )]
+    GoalsDiffer {
+        /// The metric.
+        metric: String,
+    },
+    /// A column that pairs are made by is not there.
+    #[error("{of} has no column '{column}' to pair by; it returns {columns}")]
+    NoPairColumn {
+        /// The statement or the baseline.
+        of: Side,
+        /// The column.
+        column: String,
+        /// What there is.
+        columns: String,
+    },
+    /// The rows of a statement do not tell pairs apart.
+    #[error("{of} returned {pair} more than once: average the scores (GROUP BY), or pair by more columns")]
+    SamePair {
+        /// The statement or the baseline.
+        of: Side,
+        /// The columns with their values.
+        pair: String,
+    },
+    /// Too few pairs.
+    #[error("at least 3 pairs are needed, and there are {n}: the statement returned {left} rows, the baseline {right}")]
+    FewPairs {
+        /// How many.
+        n: usize,
+        /// Rows of the statement.
+        left: usize,
+        /// Rows of the baseline.
+        right: usize,
+    },
+    /// A metric that no run of the experiment has.
+    #[error("no run of experiment '{experiment}' has a metric '{metric}'{near}", near = closest(.near))]
+    NoMetric {
+        /// The metric.
+        metric: String,
+        /// The experiment.
+        experiment: String,
+        /// The nearest metrics there are.
+        near: Vec<String>,
+    },
+    /// The latest value of a metric is no number.
+    #[error(
+        "the latest value of '{metric}' is {value}, which is nothing to compare; `-- stop when: not a number` stops such a run"
+    )]
+    LatestNotFinite {
+        /// The metric.
+        metric: String,
+        /// What it is.
+        value: f64,
+    },
+    /// The statement that names the other runs returns no run ids.
+    #[error("`-- others:` returns {columns} where a column run_id is expected")]
+    NoRunIds {
+        /// What it returns.
+        columns: String,
+    },
+    /// It is not understood at all.
+    #[error("{0}")]
+    Flaw(super::error::Flaw),
+    /// Whoever runs the checks could not run this one.
+    #[error("it could not be run: {0}")]
+    NotRun(String),
+}
+
+impl Doubt {
+    /// The error behind it, where there is one.
+    pub fn error(&self) -> Option<&Error> {
+        match self {
+            Doubt::Failed(e) | Doubt::BaselineFailed(e) => Some(e),
+            _ => None,
+        }
+    }
+}
+
+impl From<crate::query::QueryError> for Doubt {
+    fn from(e: crate::query::QueryError) -> Self {
+        Doubt::Failed(e.into())
+    }
+}
+
+/// Which statement of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Its own.
+    Statement,
+    /// The one in brackets.
+    Baseline,
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Side::Statement => "the statement",
+            Side::Baseline => "the baseline",
+        })
+    }
+}
+
+fn closest(near: &[String]) -> String {
+    match near {
+        [] => String::new(),
+        near => format!("; closest: {}", near.iter().map(|n| format!("'{n}'")).collect::<Vec<_>>().join(", ")),
+    }
+}

@@ -1,0 +1,501 @@
+//! Checks and rules put to small stores.
+
+use proptest::prelude::*;
+
+use super::stop::{Decision, StopAnswer, parse_rules};
+use super::*;
+use crate::model::{Goal, Status};
+use crate::store::{Metrics, Run, RunOptions};
+use crate::{Session, Store};
+
+struct Fixture {
+    _dir: tempfile::TempDir,
+    store: Store,
+}
+
+fn empty() -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path()).unwrap();
+    Fixture { _dir: dir, store }
+}
+
+fn run(store: &Store, name: &str) -> Run {
+    store.start_run(RunOptions::new("churn").name(name)).unwrap()
+}
+
+fn curve(store: &Store, name: &str, key: &str, values: &[f64]) -> Run {
+    let run = run(store, name);
+    for (step, value) in values.iter().enumerate() {
+        run.log_metrics(Metrics::new().value(key, *value).step(step as i64)).unwrap();
+    }
+    store.flush().unwrap();
+    run
+}
+
+/// Two runs with a score, one without.
+fn fixture() -> Fixture {
+    let fixture = empty();
+    for (name, auc) in [("good", Some(0.9)), ("bad", Some(0.6)), ("none", None)] {
+        let run = run(&fixture.store, name);
+        if let Some(auc) = auc {
+            run.log_metrics(Metrics::new().value("auc", auc)).unwrap();
+        }
+        run.finish(Status::Finished).unwrap();
+    }
+    fixture.store.set_goal("churn", "auc", Goal::Max).unwrap();
+    fixture
+}
+
+async fn put(session: &Session, text: &str) -> CheckResult {
+    match parse_checks(text).pop().unwrap() {
+        Ok(check) => check.evaluate(session, &CheckOptions::default()).await,
+        Err(flaw) => panic!("line {}: {flaw}", flaw.line),
+    }
+}
+
+#[tokio::test]
+async fn verdicts_are_right_and_doubts_are_no_passes() {
+    let fixture = fixture();
+    let session = fixture.store.session().await.unwrap();
+    use Verdict::{Failed, Passed, Undecided, Warned};
+    let max = "SELECT max(metrics.auc) FROM runs";
+    for (keys, sql, verdict, says) in [
+        ("expect: no rows", "SELECT 1 FROM runs WHERE name = 'x'", Passed, "no rows"),
+        ("expect: no rows", "SELECT 1 FROM runs WHERE name = 'bad'", Failed, "1 row where none are expected"),
+        ("expect: no rows\n-- severity: warn", "SELECT name FROM runs", Warned, "3 rows where none"),
+        ("expect: some rows", "SELECT 1 FROM runs", Passed, "3 rows"),
+        ("expect: some rows", "SELECT 1 FROM runs WHERE false", Failed, "no rows where some"),
+        ("expect: value >= 0.9", max, Passed, "0.9 is >= 0.9"),
+        ("expect: value > 0.9", max, Failed, "0.9 is not > 0.9"),
+        ("expect: value > 0.9", "SELECT 'a' AS name, 0.95 AS value", Passed, "0.95 is > 0.9"),
+        ("expect: value > (SELECT 0.5)", "SELECT 1", Passed, "1 is > 0.5"),
+        // Of the baseline's absolute value, and in the direction of the goal.
+        ("expect: value within 10% of (SELECT 1.0)", max, Passed, "0.9 is at least 0.9"),
+        ("expect: value within 5% of (SELECT 1.0)", max, Failed, "below 0.95, the baseline 1 less 5%"),
+        ("goal: max\n-- expect: value within 10% of (SELECT -1.0)", "SELECT -1.05", Passed, "at least -1.1"),
+        ("goal: max\n-- expect: value within 10% of (SELECT -1.0)", "SELECT -1.2", Failed, "below -1.1"),
+        ("goal: min\n-- expect: value within 10% of (SELECT 1.0)", "SELECT -5", Passed, "at most 1.1"),
+        ("goal: min\n-- expect: value within 0.05 of (SELECT 1.0)", "SELECT 1.06", Failed, "above 1.05"),
+        ("metric: auc\n-- expect: value within 10% of (SELECT 1.0)", "SELECT 0.8", Failed, "below 0.9"),
+        // What cannot be decided.
+        ("expect: value within 10% of (SELECT 1.0)", "SELECT 0.8", Undecided, "nothing says whether greater is better"),
+        ("metric: loss\n-- expect: value within 10% of (SELECT 1.0)", "SELECT 0.8", Undecided, "no declared goal"),
+        ("expect: value > 1", "SELECT metrics.auc FROM runs WHERE name = 'none'", Undecided, "NULL"),
+        ("expect: value > 1", "SELECT 'NaN'::double", Undecided, "NaN"),
+        ("expect: value > 1", "SELECT 'Infinity'::double", Undecided, "inf"),
+        ("expect: value > 1", "SELECT 'x'", Undecided, "holds text"),
+        ("expect: value > 1", "SELECT true", Undecided, "holds boolean"),
+        ("expect: value > 1", "SELECT metrics.auc FROM runs", Undecided, "3 rows where one value"),
+        ("expect: value > 1", "SELECT 1, 2", Undecided, "none is called 'value'"),
+        ("expect: value > 1", "SELECT 1 FROM runs WHERE false", Undecided, "returned no rows"),
+        ("expect: value > 1\n-- allow empty", "SELECT 1 FROM runs WHERE false", Passed, "no rows, which is allowed"),
+        ("expect: value > (SELECT 1 FROM runs WHERE false)", "SELECT 2", Undecided, "the baseline returned no rows"),
+        ("expect: value > (SELECT nothing)", "SELECT 2", Undecided, "baseline: no column 'nothing'"),
+        ("expect: no rows", "SELECT metrics.acu FROM runs", Undecided, "no key 'metrics.acu'"),
+        ("expect: no rows", "SELECT 1 FROM rnus", Undecided, "no table 'rnus'"),
+        ("expect: no rows", "SELECT $x", Undecided, "$x"),
+        ("expect: no rows", "DELETE FROM runs", Undecided, "only reads"),
+        ("expect: no rows", "SELECT 1 FROM tags", Undecided, "table 'tags' is empty"),
+        ("expect: no rows\n-- allow empty", "SELECT 1 FROM tags", Passed, "no rows"),
+        (
+            "expect: no rows",
+            "SELECT 1 FROM runs WHERE experiment = 'churm'",
+            Undecided,
+            "'churm', so nothing was checked; closest: 'churn'",
+        ),
+        (
+            "expect: no rows",
+            "SELECT 1 FROM runs AS r WHERE r.experiment IN ('churn', 'x')",
+            Undecided,
+            "no experiment 'x'",
+        ),
+        ("expect: no rows\n-- allow empty", "SELECT 1 FROM runs WHERE experiment = 'churm'", Passed, "no rows"),
+        (
+            "expect: value = 0",
+            "SELECT count(*) FROM metric_stats WHERE key = 'acu'",
+            Undecided,
+            "no run has a key 'acu'",
+        ),
+        (
+            "expect: value = (SELECT count(*) FROM metrics AS m WHERE m.key = 'au')",
+            "SELECT 0",
+            Undecided,
+            "closest: 'auc'",
+        ),
+    ] {
+        let result = put(&session, &format!("-- check: c\n-- {keys}\n{sql}")).await;
+        assert_eq!(result.verdict, verdict, "{keys} {sql}: {}", result.detail);
+        assert!(result.detail.contains(says), "{keys} {sql}: {}", result.detail);
+        assert_eq!(result.doubt.is_some(), verdict == Undecided);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_store_passes_nothing() {
+    let fixture = empty();
+    let session = fixture.store.session().await.unwrap();
+    let result = put(&session, "-- check: a\n-- expect: no rows\nSELECT 1 FROM runs WHERE status = 'FAILED'").await;
+    assert_eq!((result.verdict, result.detail.contains("'runs' is empty")), (Verdict::Undecided, true));
+}
+
+#[tokio::test]
+async fn messages_name_the_rows_at_fault() {
+    let fixture = fixture();
+    let session = fixture.store.session().await.unwrap();
+    let text = "-- check: c\n-- expect: no rows\n-- message: {name} has {AUC} {nope}\n\
+        SELECT name, metrics.auc AS auc FROM runs WHERE metrics.auc > 0 ORDER BY auc";
+    let result = put(&session, text).await;
+    assert_eq!(result.messages, ["bad has 0.6 {nope}", "good has 0.9 {nope}"]);
+    assert!(result.hints[0].contains("names {nope}"), "{:?}", result.hints);
+    assert_eq!(result.rows.map(|rows| rows.num_rows()), Some(2));
+    let text = "-- check: c\n-- expect: value > 1\n-- message: {value} under {baseline}\nSELECT 0.5";
+    assert_eq!(put(&session, text).await.messages, ["0.5 under 1"]);
+}
+
+/// Pairs as two statements.
+fn paired(claim: &str, left: &[f64], right: &[f64]) -> String {
+    let rows = |values: &[f64]| {
+        let rows = values.iter().enumerate().map(|(seed, value)| format!("({seed}, {value:?}::double)"));
+        let rows = rows.collect::<Vec<_>>().join(", ");
+        format!("SELECT column1 AS seed, column2 AS score FROM (VALUES {rows})")
+    };
+    let (left, right) = (rows(left), rows(right));
+    let (name, rest) = claim.split_once('|').unwrap_or((claim, ""));
+    format!("-- check: c\n-- goal: max\n-- expect: {name} ({right}) {rest} paired by seed\n{left}")
+}
+
+#[tokio::test]
+async fn claims_about_pairs_are_decided_by_the_bounds() {
+    let fixture = empty();
+    let session = fixture.store.session().await.unwrap();
+    let base = [0.90, 0.91, 0.92, 0.93, 0.94];
+    // Differences of -0.012, -0.008, -0.011, -0.010, -0.009: one-sided 95% bounds -0.0115074, -0.0084926 (SciPy).
+    let worse = [0.888, 0.902, 0.909, 0.92, 0.931];
+    for (claim, left, right, verdict, says) in [
+        (
+            "not worse than|by 0.005 at 95%,",
+            &worse,
+            &base,
+            Verdict::Failed,
+            "worse by 0.01 on average over 5 pairs, by more than 0.00849256",
+        ),
+        ("not worse than|by 0.0085,", &worse, &base, Verdict::Passed, "cannot be ruled out"),
+        ("not worse than|by 0.012,", &worse, &base, Verdict::Passed, "not worse by more than 0.012"),
+        (
+            "shown not worse than|by 0.0115,",
+            &worse,
+            &base,
+            Verdict::Failed,
+            "a loss of up to 0.0115074 cannot be ruled out",
+        ),
+        ("shown not worse than|by 0.01151,", &worse, &base, Verdict::Passed, "not worse by more than 0.01151"),
+        ("better than|by 0.008,", &base, &worse, Verdict::Passed, "by more than 0.00849256"),
+        ("better than|by 0.009,", &base, &worse, Verdict::Failed, "more than 0.009 is expected"),
+        ("better than|", &worse, &base, Verdict::Failed, "not shown to be better"),
+        ("not worse than|", &base, &base, Verdict::Passed, "over 5 pairs"),
+        ("shown not worse than|", &base, &base, Verdict::Passed, "over 5 pairs"),
+        ("better than|", &base, &base, Verdict::Failed, "not shown"),
+    ] {
+        let result = put(&session, &paired(claim, left, right)).await;
+        assert_eq!(result.verdict, verdict, "{claim}: {}", result.detail);
+        assert!(result.detail.contains(says), "{claim}: {}", result.detail);
+        assert_eq!(result.figures.n_pairs, Some(5));
+    }
+    let min = paired("not worse than|", &base, &worse).replace("goal: max", "goal: min");
+    assert_eq!(put(&session, &min).await.verdict, Verdict::Failed);
+}
+
+#[tokio::test]
+async fn pairs_that_are_none_are_no_pairs() {
+    let fixture = empty();
+    let session = fixture.store.session().await.unwrap();
+    let text = |left: &str, right: &str| {
+        format!("-- check: c\n-- goal: max\n-- expect: not worse than ({right}) paired by seed\n{left}")
+    };
+    let three = "SELECT column1 AS seed, column2 AS score FROM (VALUES (1, 1.0), (2, 1.0), (3, 1.0))";
+    for (left, right, says) in [
+        (
+            three,
+            "SELECT column1 AS seed, column2 AS score FROM (VALUES (1, 1.0), (2, 1.0))",
+            "there are 2: the statement returned 3 rows, the baseline 2",
+        ),
+        (three, "SELECT column1 AS seed, column2 AS score FROM (VALUES (1, 1.0), (1, 2.0))", "seed 1 more than once"),
+        (three, "SELECT column1 AS fold, column2 AS score FROM (VALUES (1, 1.0))", "no column 'seed'"),
+        (
+            three,
+            "SELECT column1 AS seed, column2 AS score FROM (VALUES (NULL, 1.0), (1, 2.0))",
+            "NULL in column 'seed'",
+        ),
+        (
+            three,
+            "SELECT column1 AS seed, column2 AS score FROM (VALUES (1, NULL), (2, 2.0))",
+            "the baseline returned NULL in row 1",
+        ),
+        (three, "SELECT column1 AS seed, column2 AS a, column2 AS b FROM (VALUES (1, 1.0))", "several columns"),
+        ("SELECT 1 AS seed", three, "several columns"),
+    ] {
+        let result = put(&session, &text(left, right)).await;
+        assert_eq!(result.verdict, Verdict::Undecided, "{right}");
+        assert!(result.detail.contains(says), "{right}: {}", result.detail);
+    }
+    // A seed is the same whatever its type; whoever has no partner is counted.
+    let floats =
+        "SELECT column1 AS seed, column2 AS score FROM (VALUES (1.0::double, 1.0), (2.0, 1.0), (3.0, 1.0), (4.0, 2.0))";
+    let result = put(&session, &text(three, floats)).await;
+    assert_eq!(result.verdict, Verdict::Passed, "{}", result.detail);
+    assert!(result.detail.ends_with("1 row has no partner"), "{}", result.detail);
+}
+
+/// A sequence of normal deviates, the same each time.
+struct Normal(u64);
+
+impl Normal {
+    fn uniform(&mut self) -> f64 {
+        // splitmix64.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn next(&mut self) -> f64 {
+        let (a, b) = (self.uniform().max(1e-300), self.uniform());
+        (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos()
+    }
+}
+
+/// Gates over pairs that differ by noise alone, or by noise and a drop; the share that fails.
+fn failing(claim: Claim, margin: f64, seeds: usize, noise: f64, drop: f64, gates: usize) -> f64 {
+    let claim = Paired { claim, baseline: String::new(), margin, level: 0.95, by: vec!["seed".to_string()] };
+    let mut normal = Normal(20_261_124);
+    let rows = |scores: Vec<f64>| {
+        use arrow::array::{Float64Array, Int64Array, RecordBatch};
+        let seeds: Int64Array = (0..scores.len() as i64).collect();
+        let columns: [(&str, arrow::array::ArrayRef); 2] =
+            [("seed", std::sync::Arc::new(seeds)), ("score", std::sync::Arc::new(Float64Array::from(scores)))];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        super::rows::Rows { n: batch.num_rows(), batch }
+    };
+    let mut failed = 0;
+    for _ in 0..gates {
+        // What a seed does to both sides cancels in pairs.
+        let shared: Vec<f64> = (0..seeds).map(|_| 0.9 + 0.05 * normal.next()).collect();
+        let left = rows(shared.iter().map(|s| s - drop + noise * normal.next()).collect());
+        let right = rows(shared.iter().map(|s| s + noise * normal.next()).collect());
+        let compared = super::pairs::compare(&claim, Goal::Max, &left, &right).unwrap();
+        failed += usize::from(!compared.holds);
+    }
+    failed as f64 / gates as f64
+}
+
+#[test]
+fn gates_over_the_same_thing_fail_at_most_one_time_in_twenty() {
+    for seeds in [3, 5, 10] {
+        // 4,000 gates: the share itself is known to 0.0034.
+        let share = failing(Claim::NotWorse, 0.0, seeds, 0.01, 0.0, 4_000);
+        assert!((0.04..0.06).contains(&share), "{seeds} seeds: {share}");
+        // With a margin, fewer still.
+        let share = failing(Claim::NotWorse, 0.005, seeds, 0.01, 0.0, 4_000);
+        assert!(share < 0.05, "{seeds} seeds, margin: {share}");
+        // Just at the margin, five in a hundred claims to be no worse are believed.
+        let share = 1.0 - failing(Claim::ShownNotWorse, 0.01, seeds, 0.01, 0.01, 4_000);
+        assert!((0.04..0.06).contains(&share), "{seeds} seeds, shown: {share}");
+        let share = 1.0 - failing(Claim::Better, 0.0, seeds, 0.01, 0.0, 4_000);
+        assert!((0.04..0.06).contains(&share), "{seeds} seeds, better: {share}");
+    }
+}
+
+#[test]
+fn a_true_drop_over_five_seeds_is_found() {
+    let share = failing(Claim::NotWorse, 0.0, 5, 0.002, 0.01, 2_000);
+    assert!(share > 0.99, "{share}");
+    let share = failing(Claim::NotWorse, 0.005, 5, 0.002, 0.01, 2_000);
+    assert!(share > 0.9, "{share}");
+}
+
+async fn ask(store: &Store, run: &Run, rule: &str) -> (Decision, String) {
+    let session = store.session().await.unwrap();
+    let rules = parse_rules(&format!("-- rule: r\n{rule}")).unwrap();
+    let answer = StopAnswer::ask(&session, run.id(), &rules, &[], None).await.unwrap();
+    let parsed: serde_json::Value = serde_json::from_str(&answer.json()).unwrap();
+    assert_eq!(parsed["decision"], answer.decision().as_str());
+    (answer.decision(), answer.rules[0].reason.clone())
+}
+
+#[tokio::test]
+async fn a_run_behind_the_median_stops_live_and_sealed() {
+    let fixture = empty();
+    let store = &fixture.store;
+    let median = "-- metric: loss\n-- stop when: median of others at this step min runs 3";
+    // Averages up to step 1: 0.9, 0.7, 0.5; the fourth has not come so far.
+    let mut others: Vec<Run> = [[1.0, 0.8, 0.1], [0.8, 0.6, 0.1], [0.6, 0.4, 0.1]]
+        .iter()
+        .enumerate()
+        .map(|(i, values)| curve(store, &format!("other {i}"), "loss", values))
+        .collect();
+    others.push(curve(store, "short", "loss", &[0.01]));
+    let run = curve(store, "mine", "loss", &[0.75, 0.72]);
+    let goalless = ask(store, &run, median).await;
+    assert_eq!(goalless.0, Decision::Undecided);
+    assert!(goalless.1.contains("no declared goal"), "{}", goalless.1);
+    store.set_goal("churn", "loss", Goal::Min).unwrap();
+    for sealed in [false, true] {
+        if sealed {
+            others.drain(..).for_each(|run| run.finish(Status::Finished).unwrap());
+            store.seal().await.unwrap();
+        }
+        let (decision, reason) = ask(store, &run, median).await;
+        assert_eq!(decision, Decision::Stop, "{reason}");
+        assert_eq!(reason, "best 'loss' 0.72 is worse than the median 0.7 of 3 other runs at step 1");
+        let (decision, reason) = ask(store, &run, &format!("{median} after step 1")).await;
+        assert_eq!((decision, reason.as_str()), (Decision::Continue, "at step 1, asked after step 1"));
+        let (decision, reason) = ask(store, &run, &median.replace("min runs 3", "min runs 4")).await;
+        assert_eq!(
+            (decision, reason.as_str()),
+            (Decision::Continue, "3 other runs have 'loss' up to step 1; 4 are needed")
+        );
+        let (decision, _) = ask(store, &run, &format!("-- goal: max\n{median}")).await;
+        assert_eq!(decision, Decision::Continue, "were greater better, 0.75 would be");
+    }
+}
+
+#[tokio::test]
+async fn other_rules_look_at_the_run_alone() {
+    let fixture = empty();
+    let store = &fixture.store;
+    store.set_goal("churn", "loss", Goal::Min).unwrap();
+    let run = curve(store, "mine", "loss", &[0.9, 0.5, 0.6, 0.55, 0.7]);
+    let broken = curve(store, "broken", "loss", &[0.9, f64::NAN]);
+    let silent = self::run(store, "silent");
+    for (run, rule, decision, says) in [
+        (&run, "no improvement in 3 steps", Decision::Stop, "best at step 1 (0.5), 3 steps ago; 3 are allowed"),
+        (&run, "no improvement in 4 steps", Decision::Continue, "3 steps ago; 4 are allowed"),
+        (&run, "no improvement in 4 steps min delta 0.4", Decision::Stop, "best at step 0"),
+        (&run, "no improvement in 3 steps after step 4", Decision::Continue, "asked after step 4"),
+        (&run, "not a number", Decision::Continue, "0.7"),
+        (&broken, "not a number", Decision::Stop, "'loss' is NaN at step 1"),
+        (&broken, "value > 5", Decision::Undecided, "NaN"),
+        (&broken, "no improvement in 1 steps", Decision::Stop, "1 steps ago"),
+        (&run, "value > 0.65", Decision::Stop, "'loss' is 0.7 at step 4, > 0.65"),
+        (&run, "value > 0.7", Decision::Continue, "not > 0.7"),
+        (&run, "median of others at this step", Decision::Continue, "0 other runs"),
+        (&silent, "not a number", Decision::Continue, "no value of 'loss' yet"),
+    ] {
+        let (found, reason) = ask(store, run, &format!("-- metric: loss\n-- stop when: {rule}")).await;
+        assert_eq!(found, decision, "{rule}: {reason}");
+        assert!(reason.contains(says), "{rule}: {reason}");
+    }
+    let (found, reason) = ask(store, &run, "-- metric: los\n-- stop when: not a number").await;
+    assert_eq!(found, Decision::Undecided);
+    assert_eq!(reason, "no run of experiment 'churn' has a metric 'los'; closest: 'loss'");
+}
+
+#[tokio::test]
+async fn any_statement_may_be_a_rule() {
+    let fixture = empty();
+    let store = &fixture.store;
+    let run = curve(store, "mine", "loss", &[0.9, 0.5]);
+    let of_run = "FROM metrics WHERE run_id = $run";
+    for (rule, decision, says) in [
+        (format!("-- stop when: some rows\nSELECT 1 {of_run} AND value < 0.6"), Decision::Stop, "1 row"),
+        (format!("-- stop when: no rows\nSELECT 1 {of_run} AND value < 0.6"), Decision::Continue, "1 row"),
+        (format!("-- stop when: value >= 2\nSELECT count(*) {of_run}"), Decision::Stop, "2 is >= 2"),
+        (
+            format!(
+                "-- stop when: value >= 2\n-- message: {{n}} points, {{value}}\nSELECT count(*) AS value, 'two' AS n {of_run}"
+            ),
+            Decision::Stop,
+            "two points, 2",
+        ),
+        (format!("-- stop when: value > 2\nSELECT value {of_run}"), Decision::Undecided, "2 rows where one value"),
+        ("-- stop when: value > 2\nSELECT nothing FROM runs".to_string(), Decision::Undecided, "no column 'nothing'"),
+        (
+            format!("-- stop when: some rows\nSELECT 1 {of_run} AND key = 'lss'"),
+            Decision::Undecided,
+            "no run has a key 'lss'",
+        ),
+    ] {
+        let (found, reason) = ask(store, &run, &rule).await;
+        assert_eq!(found, decision, "{rule}: {reason}");
+        assert!(reason.contains(says), "{rule}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn others_may_be_chosen() {
+    let fixture = empty();
+    let store = &fixture.store;
+    store.set_goal("churn", "auc", Goal::Max).unwrap();
+    for (name, value) in [("a", 0.9), ("b", 0.9), ("c", 0.1)] {
+        curve(store, name, "auc", &[value]);
+    }
+    let run = curve(store, "mine", "auc", &[0.5]);
+    let rule = |others: &str| format!("-- metric: auc\n-- stop when: median of others min runs 1\n{others}");
+    assert_eq!(ask(store, &run, &rule("")).await.0, Decision::Stop);
+    let (decision, reason) =
+        ask(store, &run, &rule("-- others: SELECT run_id FROM runs WHERE name = 'c' OR run_id = $run")).await;
+    assert_eq!(decision, Decision::Continue, "{reason}");
+    assert!(reason.contains("median 0.1 of 1 other"), "{reason}");
+    let (decision, reason) = ask(store, &run, &rule("-- others: SELECT name FROM runs")).await;
+    assert_eq!(
+        (decision, reason.as_str()),
+        (Decision::Undecided, "`-- others:` returns 'name' where a column run_id is expected")
+    );
+}
+
+fn report(name: &str, detail: &str) -> Report {
+    let check = |verdict: Verdict| {
+        let mut result = CheckResult::of_flaw(Flaw { line: 3, name: Some(name.to_string()), problem: Problem::Open });
+        result.verdict = verdict;
+        result.detail = detail.to_string();
+        result.messages = vec![detail.to_string()];
+        result
+    };
+    let all = [Verdict::Passed, Verdict::Warned, Verdict::Failed, Verdict::Undecided];
+    Report { files: vec![FileReport { file: format!("{name}.sql"), results: all.map(check).into() }] }
+}
+
+#[test]
+fn a_failure_outweighs_a_doubt_and_nothing_is_no_pass() {
+    let of = |verdicts: &[Verdict]| {
+        let mut report = report("a", "b");
+        report.files[0].results.retain(|result| verdicts.contains(&result.verdict));
+        report.verdict()
+    };
+    use Verdict::{Failed, Passed, Undecided, Warned};
+    assert_eq!(of(&[Passed, Failed, Undecided]), Failed);
+    assert_eq!(of(&[Passed, Warned, Undecided]), Undecided);
+    assert_eq!(of(&[Passed, Warned]), Warned);
+    assert_eq!(of(&[Passed]), Passed);
+    assert_eq!(of(&[]), Undecided);
+    assert_eq!(report("a", "b").counts(), "4 checks: 1 passed, 1 warned, 1 failed, 1 undecided");
+}
+
+#[test]
+fn annotations_are_one_line_each() {
+    let lines = annotations(&report("a, b: c", "50%\r\nof it"));
+    assert_eq!(lines.len(), 3);
+    assert_eq!(
+        lines[1],
+        "::error file=a%2C b%3A c.sql,line=3,title=failed%3A a%2C b%3A c::50%25%0D%0Aof it%0A50%25%0D%0Aof it"
+    );
+    assert!(lines[0].starts_with("::warning "));
+}
+
+proptest! {
+    /// Whatever names and texts hold, the document holds no character that XML forbids, and no mark of theirs.
+    #[test]
+    fn junit_of_any_text_is_sound(name in any::<String>(), detail in "[\\x00-\\x1f<>&\"'\\]é\u{85}\u{fffe}\u{ffff}]{0,20}") {
+        let xml = junit(&report(&name, &detail));
+        for c in xml.chars() {
+            prop_assert!(matches!(c, '\n' | '\t' | ' '..='\u{7e}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..), "{c:?}");
+        }
+        let plain = junit(&report("n", "d"));
+        for mark in ['<', '>', '"'] {
+            prop_assert_eq!(xml.matches(mark).count(), plain.matches(mark).count());
+        }
+        let page = markdown(&report(&name, &detail));
+        prop_assert_eq!(page.lines().filter(|line| line.starts_with('|')).count(), 6);
+    }
+}

@@ -1,0 +1,3 @@
+-- rule: misspelt
+-- metric: val_los
+-- stop when: not a number
