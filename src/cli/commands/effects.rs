@@ -62,6 +62,7 @@ async fn answer(place: &Place, mut args: EffectsArgs) -> Outcome {
         format!("{function}({scope}, {metric})")
     };
     let limit = args.number.map(|n| format!("\nLIMIT {n}")).unwrap_or_default();
-    question.show(&format!("SELECT *\nFROM {call}{limit}")).await?;
+    let columns = if call.starts_with("data_version_effects") { "* EXCLUDE (from_digest, to_digest)" } else { "*" };
+    question.show(&format!("SELECT {columns}\nFROM {call}{limit}")).await?;
     Ok(Exit::Done)
 }

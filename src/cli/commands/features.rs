@@ -68,6 +68,8 @@ async fn answer(place: &Place, args: FeaturesArgs) -> Outcome {
         format!("feature_effects({scope}, {metric})")
     };
     let limit = args.number.map(|n| format!("\nLIMIT {n}")).unwrap_or_default();
-    question.show(&format!("SELECT *\nFROM {call}{limit}")).await?;
+    // Digests are wide and say nothing that the name of the version does not.
+    let columns = if args.select || args.sets { "* EXCLUDE (digest)" } else { "*" };
+    question.show(&format!("SELECT {columns}\nFROM {call}{limit}")).await?;
     Ok(Exit::Done)
 }

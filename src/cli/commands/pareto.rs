@@ -68,7 +68,9 @@ async fn answer(place: &Place, args: ParetoArgs) -> Outcome {
     let by = args.by.map(|by| option("by", by)).unwrap_or_default();
     let within = args.within.map(|within| option("within", within)).unwrap_or_default();
     let limit = args.number.map(|n| format!("\nLIMIT {n}")).unwrap_or_default();
-    question.show(&format!("SELECT *\nFROM pareto({scope}, {objectives}{rank}{by}{within}){limit}")).await?;
+    question
+        .show(&format!("SELECT * EXCLUDE (digest)\nFROM pareto({scope}, {objectives}{rank}{by}{within}){limit}"))
+        .await?;
     Ok(Exit::Done)
 }
 

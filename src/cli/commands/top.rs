@@ -60,7 +60,7 @@ async fn answer(place: &Place, args: TopArgs) -> Outcome {
         Ranked::Configs => configs(&question, &scope, &metric, n).await?,
         Ranked::FeatureSets => {
             format!(
-                "SELECT *\nFROM feature_sets({scope}, {metric})\nWHERE rank <= {n}\nORDER BY experiment, dataset, data_version, rank"
+                "SELECT rank, score, * EXCLUDE (rank, score, digest)\nFROM feature_sets({scope}, {metric})\nWHERE rank <= {n}\nORDER BY experiment, dataset, data_version, rank"
             )
         }
         Ranked::Param(key) => values(&question, &scope, &metric, &key, n).await?,

@@ -53,7 +53,8 @@ impl Args {
 
     /// The error that something is wrong with these arguments.
     pub fn wrong(&self, problem: String) -> FunctionError {
-        FunctionError::Argument { function: self.function.name, usage: self.function.arguments, problem }
+        let TableFunction { name: function, arguments: usage, help, .. } = *self.function;
+        FunctionError::Argument { function, usage, help, problem }
     }
 
     /// The next one in order, else the one of this name.

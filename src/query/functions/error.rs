@@ -31,6 +31,8 @@ pub enum FunctionError {
         function: &'static str,
         /// Its arguments.
         usage: &'static str,
+        /// What it returns.
+        help: &'static str,
         /// What is wrong.
         problem: String,
     },
