@@ -9,11 +9,13 @@ use std::ops::ControlFlow;
 use datafusion::common::ScalarValue;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::resolve::resolve_table_references;
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Statement as Sql, Value, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, GroupByExpr, SelectItem, SetExpr, Statement as Sql, TableFactor, Value, Visit, Visitor,
+};
 
 use super::doubt::Doubt;
 use super::rows::{Params, ask, quoted, texts};
-use crate::query::{Session, near, parse};
+use crate::query::{Session, is_function, near, parse};
 
 /// Tables that a run's keys stand in, and the one where they are cheapest to find.
 const KEYED: [(&str, &str); 6] = [
@@ -45,6 +47,11 @@ pub async fn look(session: &Session, sql: &str, params: &Params) -> Result<(), D
         };
         if ask(session, &format!("SELECT 1 FROM {name} LIMIT 1"), &[], 0).await?.n == 0 {
             return Err(Doubt::EmptyTable { table: table.clone() });
+        }
+    }
+    for call in functions(&statement) {
+        if ask(session, &format!("SELECT 1 FROM {call} LIMIT 1"), params, 0).await?.n == 0 {
+            return Err(Doubt::EmptyTable { table: call });
         }
     }
     let mut named = Named { params, experiments: BTreeSet::new(), keys: BTreeSet::new() };
@@ -79,6 +86,53 @@ pub async fn look(session: &Session, sql: &str, params: &Params) -> Result<(), D
         }
     }
     Ok(())
+}
+
+/// Calls of table functions, as they are written.
+fn functions(statement: &Statement) -> BTreeSet<String> {
+    #[derive(Default)]
+    struct Calls(BTreeSet<String>);
+    impl Visitor for Calls {
+        type Break = ();
+        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+            if let TableFactor::Table { name, args: Some(args), .. } = factor
+                && is_function(&name.to_string())
+            {
+                let args: Vec<String> = args.args.iter().map(ToString::to_string).collect();
+                self.0.insert(format!("{name}({})", args.join(", ")));
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut calls = Calls::default();
+    if let Statement::Statement(sql) = statement {
+        let _: ControlFlow<()> = Sql::visit(sql, &mut calls);
+    }
+    calls.0
+}
+
+/// Refuses to find no rows where the figures of a table function are NULL, so that a condition on them is not false but
+/// unknown.
+pub async fn look_for_null(session: &Session, sql: &str, params: &Params) -> Result<(), Doubt> {
+    let statement = parse(sql)?;
+    if functions(&statement).is_empty() {
+        return Ok(());
+    }
+    let Statement::Statement(sql) = statement else { return Ok(()) };
+    let Sql::Query(mut query) = *sql else { return Ok(()) };
+    (query.order_by, query.limit_clause) = (None, None);
+    let SetExpr::Select(select) = query.body.as_mut() else { return Ok(()) };
+    let Some(condition) = select.selection.take() else { return Ok(()) };
+    select.selection = Some(Expr::IsNull(Box::new(Expr::Nested(Box::new(condition)))));
+    select.distinct = None;
+    select.projection = vec![SelectItem::UnnamedExpr(Expr::Value(Value::Number("1".to_string(), false).into()))];
+    if select.having.is_some() || !matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty()) {
+        return Ok(());
+    }
+    match ask(session, &query.to_string(), params, 0).await?.n {
+        0 => Ok(()),
+        n => Err(Doubt::NullCondition { n: n.to_string() }),
+    }
 }
 
 /// Constants that `experiment` and `key` are compared with.

@@ -137,6 +137,24 @@ pub enum Doubt {
         /// Rows of the baseline.
         right: usize,
     },
+    /// Rows of the baseline without a partner.
+    #[error(
+        "{n} of {of} rows of the baseline have no partner: what the statement lost may be what it was worse in; leave them out of the baseline where that is meant"
+    )]
+    NoPartner {
+        /// How many.
+        n: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// A condition that is neither true nor false.
+    #[error(
+        "the condition is NULL for {n} of the rows, as where a figure could not be told: `... IS NOT NULL` leaves them out, and `reason` says why"
+    )]
+    NullCondition {
+        /// For how many.
+        n: String,
+    },
     /// A metric that no run of the experiment has.
     #[error("no run of experiment '{experiment}' has a metric '{metric}'{near}", near = closest(.near))]
     NoMetric {

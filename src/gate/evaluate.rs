@@ -155,6 +155,9 @@ impl Asking<'_> {
         let rows = ask(self.session, &check.sql, params, keep).await?;
         match &check.expect {
             Expect::NoRows | Expect::SomeRows => {
+                if rows.n == 0 && check.expect == Expect::NoRows && !check.allow_empty {
+                    absent::look_for_null(self.session, &check.sql, params).await?;
+                }
                 let holds = (rows.n == 0) == (check.expect == Expect::NoRows);
                 let n = counted(rows.n);
                 let detail = match (holds, rows.n) {

@@ -23,7 +23,7 @@ const ROUNDING: f64 = 1e-12;
 pub struct Compared {
     /// Number of pairs.
     pub n: usize,
-    /// Rows of either side that have no partner.
+    /// Rows of the statement that the baseline has no partner for.
     pub unpaired: usize,
     /// Mean scores of the pairs: of the statement, of the baseline.
     pub means: (f64, f64),
@@ -46,7 +46,12 @@ pub fn compare(claim: &Paired, goal: Goal, left: &Rows, right: &Rows) -> Result<
     if pairs.len() < LEAST_PAIRS {
         return Err(Doubt::FewPairs { n: pairs.len(), left: left_n, right: right_n });
     }
-    let unpaired = left.len() + right.len() - 2 * pairs.len();
+    // A candidate that lost the runs it would have been worse in must not gain by that.
+    let lost = right.len() - pairs.len();
+    if lost > 0 {
+        return Err(Doubt::NoPartner { n: lost, of: right.len() });
+    }
+    let unpaired = left.len() - pairs.len();
     let too_few = || Doubt::FewPairs { n: pairs.len(), left: left_n, right: right_n };
     let mean = |values: Vec<f64>| Summary::of(&values).map_or(f64::NAN, |s| s.mean);
     let means = (mean(pairs.iter().map(|p| p.0).collect()), mean(pairs.iter().map(|p| p.1).collect()));

@@ -242,6 +242,9 @@ async fn pairs_that_are_none_are_no_pairs() {
     let floats =
         "SELECT column1 AS seed, column2 AS score FROM (VALUES (1.0::double, 1.0), (2.0, 1.0), (3.0, 1.0), (4.0, 2.0))";
     let result = put(&session, &text(three, floats)).await;
+    assert_eq!(result.verdict, Verdict::Undecided, "{}", result.detail);
+    assert!(result.detail.starts_with("1 of 4 rows of the baseline have no partner"), "{}", result.detail);
+    let result = put(&session, &text(floats, three)).await;
     assert_eq!(result.verdict, Verdict::Passed, "{}", result.detail);
     assert!(result.detail.ends_with("1 row has no partner"), "{}", result.detail);
 }

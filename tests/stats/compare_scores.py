@@ -20,10 +20,10 @@ METRICS = {
 
 
 def best_runs(ledger: Ledger, experiment: str, metric: str, found: Differences) -> None:
-    """Runs of any status; folds without a number leave a run without a score."""
+    """Runs that did not fail; folds without a number leave a run without a score."""
     best = ledger.goal(metric, [experiment])
-    ids = ledger.runs[ledger.runs.experiment == experiment].experiment_id.unique()
-    series = ledger.stats[(ledger.stats.key == metric) & ledger.stats.experiment_id.isin(ids)]
+    runs = ledger.runs[(ledger.runs.experiment == experiment) & ~ledger.runs.status.isin(["FAILED", "KILLED", "CRASHED"])]
+    series = ledger.stats[(ledger.stats.key == metric) & ledger.stats.run_id.isin(runs.index)]
     folds = series[series.context.fillna("").str.fullmatch(r'\{"fold":\d+\}')].copy()
     folds["value"] = folds[best].where(folds["count"] > folds.nan_count)
     theirs = folds.groupby("run_id").value.agg(lambda values: values.mean(skipna=False)).to_frame("score")
@@ -31,7 +31,7 @@ def best_runs(ledger: Ledger, experiment: str, metric: str, found: Differences) 
     whole = series[series.context.isna() & ~series.run_id.isin(theirs.index)].set_index("run_id")
     of = np.where(whole["count"] > 1, "best", "last")
     theirs = pd.concat([theirs, pd.DataFrame({"score": whole[best], "score_of": of}, index=whole.index)])
-    theirs = theirs.dropna(subset=["score"]).reset_index(names="run_id")
+    theirs = theirs[np.isfinite(theirs.score)].reset_index(names="run_id")
     theirs = theirs.sort_values(["score", "run_id"], ascending=[best == "min", True]).head(25)
     ours = frame(ledger.store, f"SELECT * FROM best_runs('{experiment}', '{metric}', 25) ORDER BY rank")
     found.same("rows", len(ours), len(theirs))

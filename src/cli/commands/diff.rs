@@ -12,7 +12,7 @@ use crate::cli::{Exit, Failure, Outcome, Place, select};
 Examples:
   runlake diff 0192f0c4 0192f0d8
   runlake diff 0192f0c4 0192f0d8 --all
-  runlake diff 0192f0c4 0192f0d8 --section params --section data")]
+  runlake diff 0192f0c4 0192f0d8 --section params --section data_versions")]
 pub struct DiffArgs {
     /// Ids of the runs, or enough of their first characters
     #[arg(value_name = "RUN", required = true, num_args = 2..)]
@@ -21,11 +21,15 @@ pub struct DiffArgs {
     #[arg(long, short)]
     pub all: bool,
     /// Only this section; may be given several times
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = SECTIONS)]
     pub section: Vec<String>,
     #[command(flatten)]
     pub ask: AskArgs,
 }
+
+/// The sections of `compare_runs`.
+const SECTIONS: [&str; 9] =
+    ["run", "git", "params", "metrics", "tags", "features", "data_versions", "packages", "environment"];
 
 pub async fn run(place: &Place, args: DiffArgs) -> Outcome {
     until_interrupted(answer(place, args)).await

@@ -69,8 +69,7 @@ pub async fn compact(place: &Place, args: CompactArgs) -> Outcome {
 
 /// Reclaim deleted runs and old states of the store
 ///
-/// After it, `restore` and `--as-of` reach back only as far as --keep says. Deleted runs are gone for good, whenever
-/// they were deleted.
+/// After it, `--as-of` reaches back only as far as --keep says. Deleted runs are gone for good, whenever they were deleted.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  runlake gc\n  runlake gc --keep 0     nothing but the present state")]
 pub struct GcArgs {
@@ -99,7 +98,7 @@ pub async fn gc(place: &Place, args: GcArgs) -> Outcome {
         counted(report.states, "old state")
     ))?;
     if let Some((state, time)) = report.oldest {
-        put_line(format!("`--as-of` and `restore` reach back to state {state} of {time}, and no further"))?;
+        put_line(format!("`--as-of` reaches back to state {state} of {time}, and no further"))?;
     }
     Ok(Exit::Done)
 }

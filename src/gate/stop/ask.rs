@@ -222,9 +222,20 @@ impl<'a> About<'a> {
         let keys = column(&rows, 0, &DataType::Utf8)?;
         let (steps, values) = (column(&rows, 1, &DataType::Float64)?, column(&rows, 2, &DataType::Float64)?);
         let (steps, values) = (steps.as_primitive::<Float64Type>(), values.as_primitive::<Float64Type>());
-        for (row, key) in keys.as_string::<i32>().iter().enumerate() {
-            let point = Point { step: steps.value(row), value: values.value(row) };
-            self.points.entry(key.unwrap_or_default().to_string()).or_default().push(point);
+        let keys = keys.as_string::<i32>();
+        // A series that has steps leaves out the points without.
+        let with_steps: HashSet<&str> =
+            (0..rows.n).filter(|row| !steps.is_null(*row)).map(|row| keys.value(row)).collect();
+        for row in 0..rows.n {
+            let key = keys.value(row);
+            let points = self.points.entry(key.to_string()).or_default();
+            let step = match (steps.is_null(row), with_steps.contains(key)) {
+                (false, _) => steps.value(row),
+                (true, true) => continue,
+                // Logged without steps: the n-th point is that of step n, from 0 on.
+                (true, false) => points.len() as f64,
+            };
+            points.push(Point { step, value: values.value(row) });
         }
         Ok(())
     }

@@ -1,12 +1,13 @@
 //! `best_runs(scope, metric [, k])`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use arrow::array::RecordBatch;
 
 use super::call::Call;
+use super::configs::training_data;
 use super::rows::{Columns, text};
-use super::scope::quoted;
+use super::scope::{Scope, quoted};
 use super::scores::scores;
 use crate::query::error::QueryError;
 
@@ -18,14 +19,21 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
     let k = call.args.count("k")?.unwrap_or(DEFAULT);
     call.args.end()?;
     let mut scores = scores(&call, &scope, &metric).await?;
+    let sql =
+        format!("SELECT run_id FROM runs WHERE status IN ('FAILED', 'KILLED', 'CRASHED') AND {}", scope.condition());
+    let dead = call.ask_in(&scope, &sql).await?.texts("run_id")?;
+    let dead: HashSet<&str> = dead.iter().flatten().collect();
+    // An overflow is nobody's best.
+    scores.runs.retain(|run| run.value.is_some_and(f64::is_finite) && !dead.contains(run.run_id.as_str()));
     scores.rank();
-    scores.runs.retain(|run| run.value.is_some());
     scores.runs.truncate(k);
     let ids = scores.runs.iter().map(|run| quoted(&run.run_id)).collect::<Vec<_>>().join(", ");
     // `IN ()` is no SQL.
     let ids = if ids.is_empty() { "''".to_string() } else { ids };
     let facts = format!("SELECT run_id, name, experiment, status, config_id FROM runs WHERE run_id IN ({ids})");
     let facts = call.ask(&facts).await?;
+    let data =
+        training_data(&call, &Scope::of_ids(&scope.text, scores.runs.iter().map(|run| run.run_id.as_str()))?).await?;
     let row: HashMap<String, usize> =
         facts.texts("run_id")?.iter().enumerate().filter_map(|(i, id)| Some((id?.to_string(), i))).collect();
     let fact = |name: &'static str| {
@@ -38,6 +46,8 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
         .text("run_id", scores.runs.iter().map(|run| Some(&run.run_id)))
         .text("name", fact("name")?)
         .text("experiment", fact("experiment")?)
+        .text("dataset", scores.runs.iter().map(|run| data.get(&run.run_id)?.dataset.as_ref()))
+        .text("data_version", scores.runs.iter().map(|run| data.get(&run.run_id)?.version.as_ref()))
         .text("status", fact("status")?)
         .text("config_id", fact("config_id")?)
         .float("score", scores.runs.iter().map(|run| run.value))

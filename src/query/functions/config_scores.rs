@@ -36,7 +36,8 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
         .text("config_id", rows.iter().map(|row| Some(&row.config_id)))
         .text("experiment", rows.iter().map(|row| Some(row.experiment)))
         .text("dataset", rows.iter().map(|row| block(row)?.dataset.as_ref()))
-        .text("data_version", rows.iter().map(|row| block(row)?.data_version.as_ref()));
+        .text("data_version", rows.iter().map(|row| block(row)?.data_version.as_ref()))
+        .text("digest", rows.iter().map(|row| block(row)?.digest.as_ref()));
     for (key, values) in &params {
         let of = |row: &Row| values.get(&row.config_id).and_then(Option::as_ref);
         columns = columns.text(format!("params.{key}"), rows.iter().map(of));
@@ -50,6 +51,10 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
         .float("std_error", rows.iter().map(|row| summary(row)?.std_error()))
         .float("low", rows.iter().map(|row| Some(interval(row)?.0)))
         .float("high", rows.iter().map(|row| Some(interval(row)?.1)))
+        .text(
+            "score_of",
+            rows.iter().map(|row| Scored::score_of(row.config.as_ref()?.runs.iter().map(|i| &scored.runs[*i]))),
+        )
         .text("best_run", rows.iter().map(|row| Some(best_run(&scored, row.config.as_ref()?))))
         .text("reason", rows.iter().map(Row::reason))
         .finish()

@@ -154,6 +154,11 @@ pub const ALL: &[TableFunction] = &[
     },
 ];
 
+/// Whether a name is that of a table function.
+pub fn is_function(name: &str) -> bool {
+    find(name).is_some()
+}
+
 /// The function of a name, in any case.
 pub fn find(name: &str) -> Option<&'static TableFunction> {
     ALL.iter().find(|function| function.name.eq_ignore_ascii_case(name))
