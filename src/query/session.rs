@@ -437,10 +437,14 @@ impl Session {
         let mut names: Vec<String> = state.scalar_functions().keys().cloned().collect();
         names.extend(state.aggregate_functions().keys().cloned());
         names.extend(state.window_functions().keys().cloned());
-        names.extend(functions::ALL.iter().map(|function| function.name.to_string()));
         names.sort();
         names.dedup();
         names
+    }
+
+    /// Names of the functions that a `FROM` may call, sorted.
+    pub fn table_functions(&self) -> Vec<String> {
+        functions::ALL.iter().map(|function| function.name.to_string()).collect()
     }
 
     /// What is wrong with the store and leaves rows out, such as a damaged segment.

@@ -341,7 +341,8 @@ async fn names(store: &Store) -> Option<Names> {
             columns.insert(table.clone(), found.into_iter().map(|column| column.name).collect());
         }
     }
-    Some(Names { tables, columns, functions: session.functions() })
+    let (functions, table_functions) = (session.functions(), session.table_functions());
+    Some(Names { tables, columns, functions, table_functions })
 }
 
 /// The history's place by the rules of XDG; `None` where there is no home.

@@ -81,6 +81,8 @@ pub struct Names {
     /// Columns of each table; for `runs` its keys too, as they are written in SQL.
     pub columns: BTreeMap<String, Vec<String>>,
     pub functions: Vec<String>,
+    /// Functions that a `FROM` may call.
+    pub table_functions: Vec<String>,
 }
 
 /// What may stand at a place.
@@ -117,6 +119,9 @@ pub fn complete(line: &str, pos: usize, names: &Names) -> Completion {
         let previous = before[..start].split_whitespace().next_back().unwrap_or("").to_ascii_uppercase();
         if matches!(previous.as_str(), "FROM" | "JOIN" | "DESCRIBE") {
             found.extend(starting(names.tables.iter(), word));
+            if previous != "DESCRIBE" {
+                found.extend(starting(names.table_functions.iter(), word).into_iter().map(|name| format!("{name}(")));
+            }
         } else {
             found.extend(
                 starting(names_in_scope(line, names), word).into_iter().filter_map(|column| first_part(&column)),
@@ -278,6 +283,7 @@ mod tests {
             ]
             .into(),
             functions: list(&["max", "median"]),
+            table_functions: list(&["best_runs"]),
         }
     }
 
@@ -293,7 +299,8 @@ mod tests {
     #[test]
     fn names_of_the_tables_in_the_statement_are_offered() {
         assert_eq!(at("SELECT * FROM ru|"), ["runs"]);
-        assert_eq!(at("SELECT * FROM |"), ["runs", "metrics", "frames.predictions"]);
+        assert_eq!(at("SELECT * FROM |"), ["runs", "metrics", "frames.predictions", "best_runs("]);
+        assert_eq!(at("SELECT * FROM be|"), ["best_runs("]);
         assert_eq!(at("SELECT st| FROM runs"), ["status"]);
         assert_eq!(at("SELECT fo| FROM frames.predictions"), ["fold"]);
         assert_eq!(at("SELECT ke| FROM runs"), [] as [&str; 0]);

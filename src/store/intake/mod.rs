@@ -182,6 +182,10 @@ impl<'a> Intake<'a> {
             }
             let place = format!("experiment '{}'", new.name);
             self.refused.push(Refused { place, reason: what, is_loss: false });
+        } else if is_hidden && !new.deleted {
+            let place = format!("experiment '{}'", new.name);
+            let reason = "is deleted here and not there; it shows once it is restored here".to_string();
+            self.refused.push(Refused { place, reason, is_loss: false });
         }
         let mut set = missing::differing(new.tags.clone(), here, differences);
         set.retain(|(key, _)| !is_another || Some(key.as_str()) != new.identity);
@@ -334,6 +338,9 @@ impl<'a> Intake<'a> {
         if run.deleted && !old.is_deleted() {
             facts = true;
             self.log(Record::Delete { run: id })?;
+        } else if !run.deleted && old.is_deleted() {
+            let reason = "is deleted here and not there; it shows once it is restored here".to_string();
+            self.refused.push(Refused { place: format!("run '{id}'"), reason, is_loss: false });
         }
         self.added[Kind::RunFacts] += u64::from(facts || starts);
         Ok(())

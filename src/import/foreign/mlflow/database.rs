@@ -135,6 +135,7 @@ impl Reader<'_> {
     fn all(&self, out: &mut Out<'_>) -> Result<()> {
         self.others(out);
         let experiments = self.experiments(out)?;
+        self.runs_without_id(out)?;
         let mut remote = 0_u64;
         let mut last = String::new();
         loop {
@@ -142,6 +143,14 @@ impl Reader<'_> {
             let group = self.db.unchecked_transaction()?;
             let mut runs = self.runs(&last, &experiments, out)?;
             let Some(newest) = runs.keys().next_back().cloned() else { break };
+            if newest <= last {
+                // Wrong bytes in an id were replaced, so that it lies elsewhere in the order than in the database.
+                out.skip(
+                    "table 'runs'",
+                    format!("an id after '{last}' is no UTF-8; it and the runs after it are not read"),
+                );
+                break;
+            }
             last = newest;
             self.fill(&mut runs, out)?;
             drop(group);
@@ -238,6 +247,20 @@ impl Reader<'_> {
         Ok(experiments)
     }
 
+    /// Tells of runs that nothing can refer to.
+    fn runs_without_id(&self, out: &mut Out<'_>) -> Result<()> {
+        let end = " WHERE typeof(run_uuid) <> 'text' OR run_uuid = ''";
+        let mut n = 0_u64;
+        self.each("runs", &["run_uuid"], end, &[] as &[&str], |_| {
+            n += 1;
+            Ok(())
+        })?;
+        if n > 0 {
+            out.skip("table 'runs'", format!("{n} of its rows have no id, or one that is no text"));
+        }
+        Ok(())
+    }
+
     /// The next runs after an id.
     fn runs(
         &self,
@@ -262,12 +285,17 @@ impl Reader<'_> {
             "source_version",
         ];
         let mut runs = BTreeMap::new();
-        let end = format!(" WHERE run_uuid > ? ORDER BY run_uuid LIMIT {GROUP}");
+        let end = format!(" WHERE typeof(run_uuid) = 'text' AND run_uuid > ? ORDER BY run_uuid LIMIT {GROUP}");
         self.each("runs", &columns, &end, &[after], |row| {
             let id = row.text(0)?.unwrap_or_default();
             let experiment_id = row.text(1)?.unwrap_or_default();
             let mut time = |i: usize| -> Result<Option<Micros>> {
-                let Some(ms) = row.int(i)? else { return Ok(None) };
+                let Some(ms) = row.int(i)? else {
+                    if let Some(text) = row.text(i)?.filter(|text| !text.is_empty()) {
+                        out.skip(format!("run '{id}'"), format!("{} '{text}' is no time in milliseconds", columns[i]));
+                    }
+                    return Ok(None);
+                };
                 let time = millis(ms);
                 if time.is_none() {
                     out.skip(format!("run '{id}'"), format!("{} {ms} is no time in milliseconds", columns[i]));
@@ -287,6 +315,12 @@ impl Reader<'_> {
                 }
             };
             let experiment = experiments.get(&experiment_id).map(|e| e.name.clone());
+            if experiment.is_none() {
+                let reason = format!(
+                    "there is no experiment {experiment_id}; the run is taken for one of an experiment called so"
+                );
+                out.leave(format!("run '{id}'"), reason);
+            }
             let raw = RawRun {
                 id: id.clone(),
                 experiment: experiment.unwrap_or_else(|| experiment_id.clone()),

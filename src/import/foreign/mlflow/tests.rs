@@ -459,3 +459,56 @@ fn paths_that_lead_out_are_not_taken() {
     assert_eq!(run.start.run.as_str().len(), 32, "an id that could be a path is derived anew");
     assert!(run.environment.contains(&("mlflow.run_id".to_string(), "../../../r".to_string())));
 }
+
+#[tokio::test]
+async fn rows_that_no_database_of_mlflow_has_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mlflow.db");
+    database_of_1_0(&file);
+    let db = rusqlite::Connection::open(&file).unwrap();
+    let run = |id: &str, start: &str, experiment: i64| {
+        let values = format!("{id}, '', '', '', '', 'ana', 'FINISHED', {start}, NULL, '', 'active', '', {experiment}");
+        db.execute_batch(&format!("INSERT INTO runs VALUES ({values})")).unwrap();
+    };
+    run("x'00ff01'", "1500000000000", 0);
+    run("''", "1500000000000", 0);
+    run("'r3'", "'hello'", 0);
+    run("'r4'", "1500000000000", 9);
+    // Wrong bytes that lie before r1 in the database and behind all others once they are replaced.
+    run("CAST(x'c3' AS TEXT)", "1500000000000", 0);
+    let store = Store::create(dir.path().join("store")).unwrap();
+    let report = bring(&file, &store).await;
+    let told: Vec<String> = report.skipped.iter().map(|s| format!("{}: {}", s.place, s.reason)).collect();
+    for part in [
+        "table 'runs': 2 of its rows have no id, or one that is no text",
+        "run 'r3': start_time 'hello' is no time in milliseconds",
+        "run 'r4': there is no experiment 9",
+    ] {
+        assert!(told.iter().any(|told| told.starts_with(part)), "{part}: {told:?}");
+    }
+    assert_eq!(rows(&store, "SELECT experiment FROM runs WHERE run_id = 'r4'").await, ["9"]);
+}
+
+#[tokio::test]
+async fn what_is_restored_in_the_source_is_told_and_stays_as_it_is_here() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mlflow.db");
+    database_of_1_0(&file);
+    let store = Store::create(dir.path().join("store")).unwrap();
+    bring(&file, &store).await;
+    let db = rusqlite::Connection::open(&file).unwrap();
+    db.execute_batch("UPDATE runs SET lifecycle_stage = 'active'; UPDATE experiments SET lifecycle_stage = 'active'")
+        .unwrap();
+    let report = bring(&file, &store).await;
+    let told: Vec<String> =
+        report.skipped.iter().filter(|s| !s.is_loss).map(|s| format!("{}: {}", s.place, s.reason)).collect();
+    for place in ["run 'r2'", "experiment 'old'"] {
+        assert!(
+            told.contains(&format!("{place}: is deleted here and not there; it shows once it is restored here")),
+            "{told:?}"
+        );
+    }
+    store.restore_experiment("old").unwrap();
+    store.restore_run(&"r2".parse_id()).unwrap();
+    assert_eq!(rows(&store, "SELECT run_id FROM runs ORDER BY 1").await, ["r1", "r2"]);
+}
