@@ -69,6 +69,9 @@ fn of_function(e: &FunctionError) -> Vec<String> {
         FunctionError::Unquoted { text, .. } => format!("text stands in single quotes: '{text}'"),
         FunctionError::NoExperiment { near, .. } => closest(near)
             .unwrap_or_else(|| "`runlake sql -c 'SELECT experiment FROM experiments'` lists them".to_string()),
+        FunctionError::OnlyContexts { metric, .. } => {
+            format!("`SELECT context, max(value) FROM metrics WHERE key = '{metric}' GROUP BY context` reads them")
+        }
         FunctionError::Argument { function, help, .. } => format!("{function} gives {help}"),
         FunctionError::ScopeColumns { .. } => {
             "for example \"SELECT run_id FROM runs WHERE params.lr < 0.1\"".to_string()

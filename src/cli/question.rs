@@ -11,6 +11,7 @@ use runlake::export::{Format, escape};
 use runlake::{QueryError, Session, Store, StoreError};
 
 use super::answer::{Answer, Engine, Stopped};
+use super::output::say;
 use super::place::Past;
 use super::target::{Target, check_binary};
 use super::{Exit, Failure, Outcome, Place, terminal};
@@ -166,6 +167,15 @@ impl<'a> Question<'a> {
             eprintln!("note: `--format line` shows all columns");
         }
         Ok(Some(written.rows))
+    }
+
+    /// The same for a comparison, which has no rows where there is nothing to compare.
+    pub async fn compare(&self, sql: &str) -> Result<(), Failure> {
+        if self.show(sql).await? == Some(0) {
+            say("nothing to compare: that takes finished runs with finite scores, and differences among them");
+            say("`runlake runs` shows what was logged, `runlake top` what has a score");
+        }
+        Ok(())
     }
 }
 

@@ -63,6 +63,6 @@ async fn answer(place: &Place, mut args: EffectsArgs) -> Outcome {
     };
     let limit = args.number.map(|n| format!("\nLIMIT {n}")).unwrap_or_default();
     let columns = if call.starts_with("data_version_effects") { "* EXCLUDE (from_digest, to_digest)" } else { "*" };
-    question.show(&format!("SELECT {columns}\nFROM {call}{limit}")).await?;
+    question.compare(&format!("SELECT {columns}\nFROM {call}{limit}")).await?;
     Ok(Exit::Done)
 }

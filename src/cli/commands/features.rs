@@ -70,6 +70,6 @@ async fn answer(place: &Place, args: FeaturesArgs) -> Outcome {
     let limit = args.number.map(|n| format!("\nLIMIT {n}")).unwrap_or_default();
     // Digests are wide and say nothing that the name of the version does not.
     let columns = if args.select || args.sets { "* EXCLUDE (digest)" } else { "*" };
-    question.show(&format!("SELECT {columns}\nFROM {call}{limit}")).await?;
+    question.compare(&format!("SELECT {columns}\nFROM {call}{limit}")).await?;
     Ok(Exit::Done)
 }

@@ -69,7 +69,7 @@ async fn answer(place: &Place, args: ParetoArgs) -> Outcome {
     let within = args.within.map(|within| option("within", within)).unwrap_or_default();
     let limit = args.number.map(|n| format!("\nLIMIT {n}")).unwrap_or_default();
     question
-        .show(&format!("SELECT * EXCLUDE (digest)\nFROM pareto({scope}, {objectives}{rank}{by}{within}){limit}"))
+        .compare(&format!("SELECT * EXCLUDE (digest)\nFROM pareto({scope}, {objectives}{rank}{by}{within}){limit}"))
         .await?;
     Ok(Exit::Done)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::cli::output::say;
 use crate::cli::question::{AskArgs, Question, ScopeArgs, collect, quoted, texts, until_interrupted};
 use crate::cli::{Exit, Failure, Outcome, Place};
 
@@ -65,7 +66,11 @@ async fn answer(place: &Place, args: TopArgs) -> Outcome {
         }
         Ranked::Param(key) => values(&question, &scope, &metric, &key, n).await?,
     };
-    question.show(&sql).await?;
+    if question.show(&sql).await? == Some(0) {
+        say(
+            "no run has a score: it takes a finite value, and a run that has not failed; `runlake runs` shows what was logged",
+        );
+    }
     Ok(Exit::Done)
 }
 

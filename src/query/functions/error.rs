@@ -82,6 +82,16 @@ pub enum FunctionError {
         /// The objectives.
         objectives: String,
     },
+    /// A metric whose series all have a context that says more than the fold.
+    #[error("every series of '{metric}' in '{scope}' has a context, such as {context}, so that no run has a score")]
+    OnlyContexts {
+        /// The metric.
+        metric: String,
+        /// The scope.
+        scope: String,
+        /// A context.
+        context: String,
+    },
     /// A metric that was logged as something that is no number.
     #[error("metric '{metric}' was logged as {kind} in '{scope}', not as numbers")]
     NotNumbers {

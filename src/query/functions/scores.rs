@@ -179,10 +179,15 @@ pub async fn unknown(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Que
     if let Some(kind) = kinds.iter().flatten().next() {
         return Ok(FunctionError::NotNumbers { metric, scope: scope_text, kind: kind.to_string() }.into());
     }
+    let sql =
+        format!("SELECT min(context) AS context FROM metric_stats WHERE key = {} AND {condition}", quoted(&metric));
+    let contexts = call.ask_in(scope, &sql).await?.texts("context")?;
+    if let Some(context) = contexts.iter().flatten().next() {
+        return Ok(FunctionError::OnlyContexts { metric, scope: scope_text, context: context.to_string() }.into());
+    }
     let sql = format!("SELECT DISTINCT key FROM metric_stats WHERE {condition}");
     let keys = call.ask_in(scope, &sql).await?.texts("key")?;
     let keys: Vec<&str> = keys.iter().flatten().collect();
-    // A metric that has other contexts only is there, but has no score.
     let near = near(&keys, &metric);
     Ok(FunctionError::UnknownMetric { metric, scope: scope_text, near }.into())
 }

@@ -204,6 +204,9 @@ async fn runs_are_compared_side_by_side() {
 async fn what_is_wrong_is_said() {
     let Fixture { store, _dir } = fixture();
     store.attach(RunId::parse("a1").unwrap()).unwrap().log_text("comment", 0, "fine").unwrap();
+    let class = serde_json::json!({ "class": 1 });
+    let by_class = Metrics::new().value("by_class", 0.5).context(class.as_object().unwrap());
+    store.attach(RunId::parse("a1").unwrap()).unwrap().log_metrics(by_class).unwrap();
     for (sql, message) in [
         ("SELECT * FROM best_runs('chrun', 'auc')", "no experiment is called or like 'chrun'"),
         ("SELECT * FROM best_runs('churn', 'acu')", "no run in 'churn' has a metric 'acu'"),
@@ -212,6 +215,10 @@ async fn what_is_wrong_is_said() {
             "metric 'comment' was logged as text in 'churn', not as numbers",
         ),
         ("SELECT * FROM best_runs('churn', 'loss')", "metric 'loss' has no goal in experiment 'churn': min or max"),
+        (
+            "SELECT * FROM best_runs('churn', 'by_class')",
+            r#"every series of 'by_class' in 'churn' has a context, such as {"class":1}"#,
+        ),
         ("SELECT * FROM best_runs('%', 'auc')", "metric 'auc' has no goal in experiment 'wine': min or max"),
         ("SELECT * FROM best_runs(churn, 'auc')", "argument 1 of best_runs is a name: churn"),
         ("SELECT * FROM best_runs('churn', 1 + 1)", "an argument of best_runs is no constant: 1 + 1"),
