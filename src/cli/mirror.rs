@@ -56,15 +56,12 @@ async fn open(place: &str, mapping: Option<&Path>) -> Result<Store, Failure> {
     let progress = Progress::counting("reading runs");
     let cached = Cached::open(source, &folder, |runs| progress.done(runs)).await.map_err(Error::from)?;
     drop(progress);
-    if let Some(report) = &cached.read {
-        let lost: Vec<&Skipped> = report.skipped.iter().filter(|s| s.is_loss).collect();
-        for Skipped { place, reason, .. } in lost.iter().take(3) {
-            say(format!("warning: {place}: {reason}"));
-        }
-        if lost.len() > 3 {
-            let all = counted(lost.len() as u64, "thing");
-            say(format!("warning: {all} could not be read; `runlake import --audit` lists them"));
-        }
+    for Skipped { place, reason, .. } in cached.lost.iter().take(3) {
+        say(format!("warning: {place}: {reason}"));
+    }
+    if cached.lost.len() > 3 {
+        let all = counted(cached.lost.len() as u64, "thing");
+        say(format!("warning: {all} could not be read; `runlake import --audit` lists them"));
     }
     Ok(cached.store)
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Files, ImportError, ImportReport, IntakeOptions, Source, import};
+use super::{Files, ImportError, ImportReport, IntakeOptions, Skipped, Source, import};
 use crate::store::Store;
 
 /// Bumped when the same files are read as something else.
@@ -17,6 +17,8 @@ pub struct Cached {
     pub store: Store,
     /// What the last reading of the source found; `None` when nothing has changed since.
     pub read: Option<ImportReport>,
+    /// What of the source is not in it, whenever it was read.
+    pub lost: Vec<Skipped>,
 }
 
 impl Cached {
@@ -39,7 +41,7 @@ impl Cached {
         if let Ok(store) = Store::open(mirror.join(STORE))
             && mirror.join(COMPLETE).is_file()
         {
-            return Ok(Cached { store, read: None });
+            return Ok(Cached { store, read: None, lost: lost(&mirror.join(COMPLETE))? });
         }
         std::fs::create_dir_all(&home).map_err(ImportError::io(&home))?;
         let making = home.join(format!("{MAKING}{}", uuid::Uuid::new_v4().simple()));
@@ -58,7 +60,8 @@ impl Cached {
             Err(e) => return Err(ImportError::io(&mirror)(e)),
         }
         forget_older(&home, &mirror);
-        Ok(Cached { store: Store::open(mirror.join(STORE))?, read: Some(report) })
+        let lost = report.skipped.iter().filter(|skipped| skipped.is_loss).cloned().collect();
+        Ok(Cached { store: Store::open(mirror.join(STORE))?, read: Some(report), lost })
     }
 }
 
@@ -72,10 +75,21 @@ async fn make(source: &Arc<dyn Source>, folder: &Path, progress: impl FnMut(u64)
     let options = IntakeOptions { files: Files::Leave, dry_run: false };
     let report = import(source, &store, options, progress).await?;
     store.seal().await?;
-    let note = format!("{}\n", source.place().display());
+    // The first line is for people; then what could not be read, which is told each time.
+    let mut note = format!("{}\n", source.place().display());
+    for Skipped { place, reason, .. } in report.skipped.iter().filter(|skipped| skipped.is_loss) {
+        note += &format!("{}\n", serde_json::json!([place, reason]));
+    }
     let complete = folder.join(COMPLETE);
     std::fs::write(&complete, note).map_err(ImportError::io(&complete))?;
     Ok(report)
+}
+
+/// What could not be read when a mirror was made.
+fn lost(complete: &Path) -> Result<Vec<Skipped>, ImportError> {
+    let note = std::fs::read_to_string(complete).map_err(ImportError::io(complete))?;
+    let lines = note.lines().skip(1).filter_map(|line| serde_json::from_str::<(String, String)>(line).ok());
+    Ok(lines.map(|(place, reason)| Skipped { place, reason, is_loss: true }).collect())
 }
 
 /// Removes mirrors of earlier states, save the newest one, which somebody may be reading, and those still being made.
@@ -91,5 +105,24 @@ fn forget_older(home: &Path, newest: &Path) {
     others.pop();
     for old in others {
         let _ = std::fs::remove_dir_all(old);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{only_source, write};
+    use super::*;
+
+    #[tokio::test]
+    async fn what_could_not_be_read_is_told_each_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let table = dir.path().join("a.csv");
+        write(&table, "lr,auc\n0.1,0.5\n0.2\n");
+        let source = only_source(&table);
+        let open = || Cached::open(&source, dir.path(), |_| ());
+        let first = open().await.unwrap();
+        assert_eq!((first.lost.len(), first.read.is_some()), (1, true), "{:?}", first.lost);
+        let second = open().await.unwrap();
+        assert_eq!((second.lost, second.read.is_some()), (first.lost, false));
     }
 }
