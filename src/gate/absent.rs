@@ -14,8 +14,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::doubt::Doubt;
-use super::rows::{Params, ask, quoted, texts};
-use crate::query::{Session, is_function, near, parse};
+use super::rows::{Params, ask, texts};
+use crate::query::{Session, is_function, near, parse, quoted};
 
 /// Tables that a run's keys stand in, and the one where they are cheapest to find.
 const KEYED: [(&str, &str); 6] = [

@@ -28,7 +28,7 @@ pub async fn direction(session: &Session, check: &Check, names: &[&str], others:
 
 /// The goal that all experiments which say something of a metric agree on.
 pub async fn declared(session: &Session, metric: &str) -> Result<Goal, Doubt> {
-    let key = super::rows::quoted(metric);
+    let key = crate::query::quoted(metric);
     // Unquoted keys may be written in any case.
     let sql =
         format!("SELECT DISTINCT goal FROM metric_defs WHERE key = {key} OR lower(key) = lower({key}) ORDER BY goal");

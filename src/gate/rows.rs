@@ -146,11 +146,6 @@ impl Rows {
     }
 }
 
-/// A text as a constant in SQL.
-pub fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 /// The texts of the first column of a statement.
 pub async fn texts(session: &Session, sql: &str) -> Result<Vec<String>> {
     let rows = ask(session, sql, &[], usize::MAX).await?;

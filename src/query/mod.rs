@@ -24,7 +24,7 @@ mod udf;
 pub use describe::{ColumnInfo, TableSummary};
 pub use error::QueryError;
 pub use functions::FunctionError;
-pub(crate) use functions::is_function;
+pub(crate) use functions::{is_function, quoted};
 pub use guard::DIALECT;
 pub(crate) use guard::{check_sql, parse};
 pub(crate) use keys::near;

@@ -14,20 +14,13 @@ import duckdb
 import numpy as np
 import pandas as pd
 import statsmodels.formula.api as smf
-from ledger import Differences, Ledger, frame, make
+from ledger import METRICS, SAMPLE, Differences, Ledger, frame, make
 from scipy import stats
 from scipy.linalg import helmert
 
 # Pairs that differ by nearly the same are among the cases.
 warnings.filterwarnings("ignore", message="Precision loss occurred")
 
-SAMPLE = pathlib.Path(__file__).resolve().parents[2] / "sample_data/runs.jsonl.gz"
-METRICS = {
-    "breast-cancer": ["auc", "accuracy", "logloss", "fit_time_s"],
-    "wine": ["auc", "f1_macro", "fit_time_s"],
-    "digits": ["accuracy", "val_accuracy", "loss"],
-    "diabetes": ["rmse", "r2", "val_loss"],
-}
 
 
 def quote(sql: str) -> str:

@@ -7,16 +7,9 @@ import tempfile
 
 import numpy as np
 import pandas as pd
-from ledger import Differences, Ledger, frame, make
+from ledger import METRICS, SAMPLE, Differences, Ledger, frame, make
 from scipy import stats
 
-SAMPLE = pathlib.Path(__file__).resolve().parents[2] / "sample_data/runs.jsonl.gz"
-METRICS = {
-    "breast-cancer": ["auc", "accuracy", "logloss", "fit_time_s"],
-    "wine": ["auc", "f1_macro", "fit_time_s"],
-    "digits": ["accuracy", "val_accuracy", "loss"],
-    "diabetes": ["rmse", "r2", "val_loss"],
-}
 
 
 def best_runs(ledger: Ledger, experiment: str, metric: str, found: Differences) -> None:

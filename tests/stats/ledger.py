@@ -10,6 +10,15 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "engines
 from program import Store  # noqa: E402
 
 
+SAMPLE = pathlib.Path(__file__).resolve().parents[2] / "sample_data/runs.jsonl.gz"
+METRICS = {
+    "breast-cancer": ["auc", "accuracy", "logloss", "fit_time_s"],
+    "wine": ["auc", "f1_macro", "fit_time_s"],
+    "digits": ["accuracy", "val_accuracy", "loss"],
+    "diabetes": ["rmse", "r2", "val_loss"],
+}
+
+
 def make(binary: str, folder: pathlib.Path, lines: list[object]) -> Store:
     """A sealed store of lines."""
     store = Store(binary, folder)

@@ -10,6 +10,7 @@ use runlake::{QueryError, Session, StoreError};
 
 use crate::cli::output::{count, put, put_line, say};
 use crate::cli::place::Past;
+use crate::cli::question::quoted;
 use crate::cli::{Exit, Failure, Outcome, Place, terminal};
 
 /// List the latest runs with the params and metrics that vary among them
@@ -93,10 +94,6 @@ pub async fn run(place: &Place, args: RunsArgs) -> Outcome {
 
 pub async fn rows(session: &Session, sql: &str) -> Result<Vec<RecordBatch>, Failure> {
     Ok(session.sql(sql).await?.collect().await.map_err(QueryError::from)?)
-}
-
-pub fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Values of keys by run.

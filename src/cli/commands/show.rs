@@ -5,9 +5,10 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use runlake::export::render_table;
 use runlake::{Session, SessionOptions};
 
-use super::runs::{quoted, rows};
+use super::runs::rows;
 use crate::cli::output::{put, put_line, say};
 use crate::cli::place::Past;
+use crate::cli::question::quoted;
 use crate::cli::{Exit, Failure, Outcome, Place, select, terminal};
 
 /// Show one run in full

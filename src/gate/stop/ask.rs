@@ -18,9 +18,9 @@ use crate::export::value::{Floats, float};
 use crate::gate::absent;
 use crate::gate::doubt::{Doubt, Side};
 use crate::gate::numbers::plain;
-use crate::gate::rows::{Rows, ask, quoted, texts};
+use crate::gate::rows::{Rows, ask, texts};
 use crate::model::{Goal, RunId};
-use crate::query::{QueryError, Session, near, within};
+use crate::query::{QueryError, Session, near, quoted, within};
 
 /// Greater doubles are infinite or NaN.
 const GREATEST: &str = "1.7976931348623157e308";

@@ -84,12 +84,10 @@ impl Row<'_> {
 /// The configs in their order with their ranks, then those that never came to a score.
 fn rows(scored: &Scored, configs: Vec<Config>) -> Vec<Row<'_>> {
     let mut ranks: HashMap<usize, usize> = HashMap::new();
-    let mut rest = scored.failed.clone();
     let mut rows = Vec::new();
     for config in configs {
         let rank = ranks.entry(config.block).or_default();
         *rank += 1;
-        rest.remove(&config.config_id);
         rows.push(Row {
             rank: Some(*rank),
             config_id: config.config_id.clone(),
@@ -98,7 +96,8 @@ fn rows(scored: &Scored, configs: Vec<Config>) -> Vec<Row<'_>> {
             config: Some(config),
         });
     }
-    rows.extend(scored.failed.iter().filter(|(id, _)| rest.contains_key(*id)).map(|(id, failed)| Row {
+    let shown: BTreeSet<String> = rows.iter().map(|row| row.config_id.clone()).collect();
+    rows.extend(scored.failed.iter().filter(|(id, _)| !shown.contains(*id)).map(|(id, failed)| Row {
         rank: None,
         config_id: id.clone(),
         experiment: &failed.experiment,

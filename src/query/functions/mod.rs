@@ -42,6 +42,7 @@ pub use args::Args;
 pub use call::Call;
 pub use calls::{Found, take};
 pub use error::FunctionError;
+pub use scope::quoted;
 
 use super::error::QueryError;
 
