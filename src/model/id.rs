@@ -3,11 +3,10 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::Micros;
+use super::unique::uuid_v7;
 
 /// Names one run: 1 to 128 characters out of `A-Z a-z 0-9 . _ -`, the first a letter or a digit.
 ///
@@ -41,20 +40,6 @@ impl RunId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// A UUIDv7, later ones of a process greater than earlier ones.
-///
-/// Made here since the library keeps its clock behind a lock, which a thread of the parent may hold at a fork.
-fn uuid_v7() -> u128 {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    // 48 bits of milliseconds, then 12 bits for parts of one.
-    let micros = Micros::now().0.max(0) as u64;
-    let now = (micros / 1000) << 12 | (micros % 1000) << 2;
-    let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(now.max(last + 1)));
-    let ticks = last.map_or(now, |last| now.max(last + 1)) as u128;
-    let random = uuid::Uuid::new_v4().as_u128() & ((1 << 62) - 1);
-    (ticks >> 12) << 80 | 0x7 << 76 | (ticks & 0xfff) << 64 | 0b10 << 62 | random
 }
 
 impl Borrow<str> for RunId {
@@ -176,6 +161,7 @@ impl fmt::Debug for WriterId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Micros;
 
     #[test]
     fn run_ids_that_could_leave_their_folder_are_refused() {

@@ -11,6 +11,7 @@ mod series;
 mod state;
 mod status;
 mod time;
+pub(crate) mod unique;
 mod version;
 
 pub use context::Context;

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use super::error::{Result, StoreError};
 use super::io::{ASIDE_PREFIX, Io};
 use super::{Store, layout};
-use crate::model::{ArtifactEntry, RunId};
+use crate::model::{ArtifactEntry, RunId, unique};
 
 /// Reads a file of a run.
 pub type ArtifactReader = Box<dyn Read + Send>;
@@ -43,7 +43,7 @@ pub fn put(io: &dyn Io, run: &RunId, path: &str, content: &mut dyn Read) -> Resu
     check_artifact_path(path)?;
     let mut digesting = Digesting { content, hash: blake3::Hasher::new() };
     // Content is written before its name is known to be free: it may be a stream that can be read only once.
-    let aside = layout::artifact(run, &format!("{ASIDE_PREFIX}{}", uuid::Uuid::new_v4().simple()));
+    let aside = layout::artifact(run, &format!("{ASIDE_PREFIX}{}", unique::name()));
     let size = io.create_from(&aside, &mut digesting).map_err(StoreError::io(layout::artifact(run, path)))?;
     let digest = digesting.hash.finalize().to_hex().to_string();
     let uri = place(io, &aside, run, path, &digest)?;

@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use crate::model::Micros;
+use crate::model::{Micros, unique};
 use system::System;
 pub(crate) use system::{FileSystem, OpenFile};
 
@@ -221,7 +221,7 @@ pub const ASIDE_PREFIX: &str = ".tmp-";
 
 fn aside_name(dir: &Path) -> PathBuf {
     let n = ASIDE.fetch_add(1, Ordering::Relaxed);
-    dir.join(format!("{ASIDE_PREFIX}{}-{n}-{}", std::process::id(), uuid::Uuid::new_v4().simple()))
+    dir.join(format!("{ASIDE_PREFIX}{}-{n}-{}", std::process::id(), unique::name()))
 }
 
 fn read_at(file: &dyn OpenFile, range: Range<u64>) -> io::Result<Bytes> {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::error::{Result, StoreError};
 use super::io::Io;
 use super::layout;
-use crate::model::Micros;
+use crate::model::{Micros, unique};
 
 /// The hold of a reader on a state; dropping it ends it.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct Lease {
 impl Lease {
     /// Takes a hold on state `n`; `None` where that cannot be.
     pub fn take(io: &Arc<dyn Io>, n: u64) -> Option<Lease> {
-        let path = layout::reader(n, &uuid::Uuid::new_v4().simple().to_string());
+        let path = layout::reader(n, &unique::name());
         let lock = io.lock(&path, false).ok()??;
         Some(Lease { io: Arc::clone(io), path, _lock: lock })
     }

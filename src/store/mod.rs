@@ -39,7 +39,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ExperimentEdit, ExperimentOrigin, Goal, MetricGoal, Micros, Record, RunId};
+use crate::model::{ExperimentEdit, ExperimentOrigin, Goal, MetricGoal, Micros, Record, RunId, unique};
 use cut::Cut;
 use delta::Tables;
 use io::{Io, LocalIo};
@@ -87,7 +87,7 @@ struct Manifest {
 
 impl Manifest {
     fn new() -> Manifest {
-        let id = uuid::Uuid::new_v4().simple().to_string();
+        let id = unique::name();
         let (format, created) = (FORMAT, Micros::now().to_string());
         let mut manifest = Manifest { format, id, created, digest: String::new() };
         manifest.digest = manifest.computed();

@@ -13,7 +13,7 @@ use super::segment::Durability;
 use super::{Store, artifact, frame};
 use crate::model::{
     ArtifactEntry, Comment, Context, DataVersion, Feature, Link, MetricPoints, Micros, ParamValue, Record, RunId,
-    RunStart, SeriesKind, SeriesPoint, Status, Step, TableRows,
+    RunStart, SeriesKind, SeriesPoint, Status, Step, TableRows, unique,
 };
 use crate::schema::wide::CONSTANT;
 
@@ -299,7 +299,7 @@ impl Run {
 
     /// Adds a comment and gives its id.
     pub fn add_comment(&self, author: Option<String>, text: impl Into<String>) -> Result<String> {
-        let id = uuid::Uuid::now_v7().simple().to_string();
+        let id = format!("{:032x}", unique::uuid_v7());
         self.put_comment(id.clone(), Comment { author, time: Micros::now(), text: text.into() })?;
         Ok(id)
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Files, ImportError, ImportReport, IntakeOptions, Skipped, Source, import};
+use crate::model::unique;
 use crate::store::Store;
 
 /// Bumped when the same files are read as something else.
@@ -44,7 +45,7 @@ impl Cached {
             return Ok(Cached { store, read: None, lost: lost(&mirror.join(COMPLETE))? });
         }
         std::fs::create_dir_all(&home).map_err(ImportError::io(&home))?;
-        let making = home.join(format!("{MAKING}{}", uuid::Uuid::new_v4().simple()));
+        let making = home.join(format!("{MAKING}{}", unique::name()));
         let made = make(source, &making, progress).await;
         let report = match made {
             Ok(report) => report,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::encode::{Columns, encode};
 use super::sample::{self, Plain};
 use super::sort::sort;
-use crate::model::{Month, RunId};
+use crate::model::{Month, RunId, unique};
 use crate::schema::wide::KeyCounts;
 use crate::schema::{HIDDEN_STATE, Table};
 use crate::store::error::{Result, StoreError};
@@ -190,7 +190,7 @@ pub fn write_sorted(
     rows: &dyn Columns,
     counts: Option<&KeyCounts>,
 ) -> Result<NewFile> {
-    let unique = uuid::Uuid::new_v4().simple().to_string();
+    let unique = unique::name();
     let path = layout::data_file(month, op, &unique[..12]);
     let folder = layout::table(table);
     let full = format!("{folder}/{path}");

@@ -6,7 +6,7 @@ use super::*;
 use crate::model::RunId;
 use crate::store::io::LocalIo;
 use crate::store::segment::{Content, SegmentRecord, scan};
-use crate::store::testing::{Fate, HookedIo};
+use crate::store::testing::{Fate, HookedIo, StopOnDrop};
 
 fn record(n: usize) -> Record {
     Record::Notes { run: RunId::parse("r").unwrap(), notes: Some(format!("note {n}")) }
@@ -133,6 +133,7 @@ fn a_forked_child_logs_on_as_a_writer_of_its_own() {
     let stop = AtomicBool::new(false);
     let busy = AtomicU64::new(0);
     std::thread::scope(|scope| {
+        let _stopping = StopOnDrop(&stop);
         // Another thread keeps taking the lock, so that a fork is likely to happen while it is held.
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
@@ -156,14 +157,12 @@ fn a_forked_child_logs_on_as_a_writer_of_its_own() {
             while unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) } == 0 {
                 if begun.elapsed() > Duration::from_secs(20) {
                     unsafe { libc::kill(pid, libc::SIGKILL) };
-                    stop.store(true, Ordering::Relaxed);
                     panic!("the child hangs");
                 }
                 std::thread::sleep(Duration::from_millis(1));
             }
             assert_eq!(status, 0, "child {child}");
         }
-        stop.store(true, Ordering::Relaxed);
     });
     log(&writer, 10..20);
     let records = read_all(dir.path());
@@ -420,6 +419,7 @@ fn eight_forked_children_log_at_once_a_hundred_times() {
     let (stop, busy) = (AtomicBool::new(false), AtomicU64::new(0));
     let first = |round: usize, child: usize| 1 + (round * CHILDREN + child) * EACH;
     std::thread::scope(|scope| {
+        let _stopping = StopOnDrop(&stop);
         // Keeps taking the lock, so that most forks happen while it is held.
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
@@ -449,7 +449,6 @@ fn eight_forked_children_log_at_once_a_hundred_times() {
                 while unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) } == 0 {
                     if begun.elapsed() > Duration::from_secs(60) {
                         unsafe { libc::kill(pid, libc::SIGKILL) };
-                        stop.store(true, Ordering::Relaxed);
                         panic!("a child of round {round} hangs");
                     }
                     std::thread::sleep(Duration::from_micros(200));
@@ -457,7 +456,6 @@ fn eight_forked_children_log_at_once_a_hundred_times() {
                 assert_eq!(status, 0, "a child of round {round}");
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
     let records = read_all(dir.path());
     let mut found: Vec<_> = records.iter().map(number).filter(|n| *n < 1_000_000).collect();
