@@ -2,6 +2,7 @@
 
 use crate::import::foreign::ImportError;
 use crate::query::QueryError;
+use crate::report::ReportError;
 use crate::store::StoreError;
 
 /// Anything that can go wrong.
@@ -17,6 +18,9 @@ pub enum Error {
     /// From a store of another tool.
     #[error(transparent)]
     Import(ImportError),
+    /// From a report.
+    #[error(transparent)]
+    Report(Box<ReportError>),
 }
 
 /// What a method of the public API gives.
@@ -52,6 +56,7 @@ impl Error {
         match self {
             Error::Store(e) => store_kind(e),
             Error::Query(e) => e.kind(),
+            Error::Report(e) => e.source.as_ref().map_or(ErrorKind::InvalidInput, Error::kind),
             Error::Import(e) => match e {
                 ImportError::NotRecognised { .. } => ErrorKind::InvalidInput,
                 ImportError::Pattern { .. } | ImportError::NoColumn { .. } | ImportError::Mapping { .. } => {
@@ -73,6 +78,12 @@ impl From<ImportError> for Error {
             ImportError::Store(e) => Error::Store(e),
             other => Error::Import(other),
         }
+    }
+}
+
+impl From<ReportError> for Error {
+    fn from(e: ReportError) -> Error {
+        Error::Report(Box::new(e))
     }
 }
 

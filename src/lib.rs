@@ -33,6 +33,7 @@ pub mod gate;
 pub mod import;
 mod model;
 mod query;
+pub mod report;
 mod schema;
 mod stats;
 mod store;
@@ -48,7 +49,7 @@ pub use query::{
 };
 pub use store::ops::{CompactReport, GcOptions, GcReport, SMALL_FILES, SealReport};
 pub use store::{
-    ArtifactReader, AsOf, Changes, CopyReport, Durability, Finding, InvalidAsOf, LiveInfo, Metrics,
+    ArtifactReader, AsOf, Changes, CopyReport, Durability, Finding, Generation, InvalidAsOf, LiveInfo, Metrics,
     Result as StoreResult, Run, RunOptions, StateInfo, Store, StoreError, StoreInfo, TableInfo, VerifyReport,
     WriteFailure, WriterOptions, io,
 };

@@ -51,6 +51,7 @@ pub enum Command {
     Effects(commands::effects::EffectsArgs),
     Pareto(commands::pareto::ParetoArgs),
     Goal(commands::goal::GoalArgs),
+    Report(commands::report::ReportArgs),
     Watch(commands::watch::WatchArgs),
     Reproduce(commands::reproduce::ReproduceArgs),
     History(commands::history::HistoryArgs),

@@ -37,6 +37,13 @@ impl<'w> HtmlSink<'w> {
     }
 }
 
+/// Text as HTML, in content and in quoted attributes; what would disturb a page is shown as an escape.
+pub(crate) fn escape_html(text: &str) -> String {
+    let mut html = String::with_capacity(text.len() + 8);
+    push(&mut html, text);
+    html
+}
+
 fn push(html: &mut String, text: &str) {
     for c in text.chars() {
         match c {

@@ -31,6 +31,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
 
+pub(crate) use html::escape_html;
 pub(crate) use markdown::{escape_markdown, markdown_table};
 pub use runs::{FILES, LINES, LostFile, RunsError, RunsOptions, RunsWritten, write_runs};
 pub use table::{TableOptions, render_table};

@@ -38,7 +38,7 @@ pub(crate) enum Value<'a> {
 }
 
 /// Whether a column of this type holds numbers, which stand to the right.
-pub(super) fn is_number(data_type: &DataType) -> bool {
+pub(crate) fn is_number(data_type: &DataType) -> bool {
     match data_type {
         DataType::Dictionary(_, values) => is_number(values),
         other => other.is_numeric(),

@@ -131,6 +131,13 @@ impl std::fmt::Debug for Store {
     }
 }
 
+/// What [`Store::generation`] gives; to be compared, nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generation {
+    state: Option<u64>,
+    live: Vec<(String, u64)>,
+}
+
 impl Store {
     /// Makes a store in a folder that is empty or does not exist.
     ///
@@ -207,6 +214,16 @@ impl Store {
     /// One consistent state, sealed and live.
     pub(crate) fn snapshot(&self) -> Result<Snapshot> {
         Snapshot::newest(self.inner.tables.clone())
+    }
+
+    /// Tells states apart, at the price of a look into two folders: while it is equal, so are the answers of new sessions,
+    /// save that a run whose process died shows as such after a while.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn generation(&self) -> Result<Generation> {
+        let live = live::names(self.io())?.into_iter().map(|entry| (entry.name, entry.stat.len)).collect();
+        Ok(Generation { state: Cut::numbers(self.io())?.last().copied(), live })
     }
 
     /// Begins a run. On return the death of this process does not lose it.

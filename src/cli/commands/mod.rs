@@ -19,6 +19,7 @@ pub mod init;
 pub mod log;
 pub mod pareto;
 pub mod repl;
+pub mod report;
 pub mod reproduce;
 pub mod restore;
 pub mod runs;
@@ -57,6 +58,7 @@ pub async fn run(place: &Place, command: Option<Command>) -> Outcome {
         Some(Command::Effects(args)) => effects::run(place, args).await,
         Some(Command::Pareto(args)) => pareto::run(place, args).await,
         Some(Command::Goal(args)) => goal::run(place, args).await,
+        Some(Command::Report(args)) => report::run(place, args).await,
         Some(Command::Watch(args)) => watch::run(place, args).await,
         Some(Command::Reproduce(args)) => reproduce::run(place, args).await,
         Some(Command::History(args)) => history::run(place, args).await,
