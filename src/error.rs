@@ -56,7 +56,7 @@ impl Error {
         match self {
             Error::Store(e) => store_kind(e),
             Error::Query(e) => e.kind(),
-            Error::Report(e) => e.source.as_ref().map_or(ErrorKind::InvalidInput, Error::kind),
+            Error::Report(e) => e.source.as_deref().map_or(ErrorKind::InvalidInput, Error::kind),
             Error::Import(e) => match e {
                 ImportError::NotRecognised { .. } => ErrorKind::InvalidInput,
                 ImportError::Pattern { .. } | ImportError::NoColumn { .. } | ImportError::Mapping { .. } => {

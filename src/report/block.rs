@@ -86,7 +86,7 @@ impl Asking<'_> {
         };
         let (schema, batches) = asked.await.map_err(|e| {
             let mut error = self.failed(block, e.to_string());
-            error.source = Some(e);
+            error.source = Some(Box::new(e));
             error
         })?;
         // The engine is more exact about what may be NULL once it has answered.

@@ -16,7 +16,7 @@ pub struct ReportError {
     /// How to mend it.
     pub hint: Option<String>,
     /// What the engine or the store said.
-    pub source: Option<crate::Error>,
+    pub source: Option<Box<crate::Error>>,
 }
 
 impl ReportError {
@@ -41,6 +41,6 @@ impl fmt::Display for ReportError {
 
 impl std::error::Error for ReportError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|e| e as _)
+        self.source.as_deref().map(|e| e as _)
     }
 }

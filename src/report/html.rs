@@ -5,9 +5,9 @@ use pulldown_cmark::{CowStr, Event, HeadingLevel, Tag, TagEnd};
 use super::block::Content;
 use super::chart::page_styles;
 use super::has_charts;
-use super::page::{parser, words_of};
+use super::page::{address, parser, words_of};
 use super::template::{Filled, Inserted};
-use crate::export::escape_html;
+use crate::export::{escape, escape_html};
 use crate::store::AsOf;
 
 const STYLES: &str = include_str!("style.css");
@@ -34,9 +34,9 @@ pub fn page(filled: &Filled, contents: &[Content], name: &str, as_of: Option<AsO
         }
         title.hear(&event, filled);
         match event {
-            Event::Text(text) if images > 0 => events.push(Event::Text(plain(filled, &text).into())),
+            Event::Text(text) if images > 0 => events.push(Event::Text(visible(filled, &text).into())),
             Event::Text(text) => insert(filled, text, &mut events),
-            Event::Code(text) => events.push(Event::Code(plain(filled, &text).into())),
+            Event::Code(text) => events.push(Event::Code(visible(filled, &text).into())),
             Event::Html(html) => events.push(Event::Html(within_html(filled, &html).into())),
             Event::InlineHtml(html) => events.push(Event::InlineHtml(within_html(filled, &html).into())),
             Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
@@ -94,13 +94,21 @@ fn plain(filled: &Filled, text: &str) -> String {
     filled.resolve(text, |inserted| inserted.text.clone())
 }
 
+/// Text that the writer escapes.
+fn visible(filled: &Filled, text: &str) -> String {
+    filled.resolve(text, |inserted| escape(&inserted.text).into_owned())
+}
+
 fn within_html(filled: &Filled, html: &str) -> String {
     filled.resolve(html, |inserted| escape_html(&inserted.text))
 }
 
 /// Text whose inserted parts keep their direction of writing to themselves.
 fn insert<'a>(filled: &Filled, text: CowStr<'a>, events: &mut Vec<Event<'a>>) {
-    let isolated = |inserted: &Inserted| format!("<bdi>{}</bdi>", escape_html(&inserted.text));
+    let isolated = |inserted: &Inserted| match inserted.text.is_ascii() {
+        true => escape_html(&inserted.text),
+        false => format!("<bdi>{}</bdi>", escape_html(&inserted.text)),
+    };
     // What is not inserted is escaped by the writer, so the two go apart.
     let parts = filled.parts(&text);
     if parts.iter().all(|(_, inserted)| inserted.is_none()) {
@@ -111,14 +119,4 @@ fn insert<'a>(filled: &Filled, text: CowStr<'a>, events: &mut Vec<Event<'a>>) {
         events.push(Event::Text(before.to_string().into()));
         events.extend(inserted.map(|inserted| Event::InlineHtml(isolated(inserted).into())));
     }
-}
-
-/// An address; one that something was inserted into leads to a page or to nowhere.
-fn address(filled: &Filled, url: &str) -> String {
-    let resolved = plain(filled, url);
-    let (scheme, _) = resolved.split_once(':').unwrap_or(("", ""));
-    let safe = scheme.is_empty()
-        || scheme.contains(['/', '?', '#'])
-        || ["http", "https", "mailto"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
-    if resolved == url || safe { resolved } else { "#".to_string() }
 }

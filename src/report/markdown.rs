@@ -1,12 +1,23 @@
 //! A report as Markdown, its pictures beside it.
 
+use std::ops::Range;
+
 use pulldown_cmark::{Event, Tag, TagEnd};
 
 use super::block::Content;
-use super::page::{parser, words_of};
+use super::page::{address, parser, words_of};
 use super::template::{Filled, Inserted};
-use crate::export::{escape_html, escape_markdown};
+use crate::export::{escape, escape_html, escape_markdown};
 use crate::store::AsOf;
+
+/// What a part of the page is, where it is not plain text.
+enum Part {
+    Block,
+    Code,
+    Html,
+    /// Where a link leads.
+    Address,
+}
 
 /// The page: its text as it is written, with each block replaced by what it shows.
 pub fn page(filled: &Filled, contents: &[Content], as_of: Option<AsOf>) -> String {
@@ -14,36 +25,20 @@ pub fn page(filled: &Filled, contents: &[Content], as_of: Option<AsOf>) -> Strin
     let mut contents = contents.iter();
     let mut page = String::new();
     let mut written = 0;
-    let mut block: Option<std::ops::Range<usize>> = None;
-    let mut in_code = false;
-    for (event, range) in parser(text) {
-        if words_of(&event).is_some() {
-            page += &filled.resolve(&text[written..range.start], prose);
-            written = range.end;
-            block = Some(range);
-            continue;
-        }
-        match (&event, &block) {
-            (Event::End(TagEnd::CodeBlock), Some(range)) => {
+    for (range, part) in parts(text) {
+        page += &filled.resolve(&text[written..range.start], prose);
+        let within = &text[range.clone()];
+        page += &match part {
+            Part::Block => {
                 let shown = contents.next().map(Content::markdown).unwrap_or_default();
-                page += &indented(shown.trim_end(), &text[..range.start]);
-                block = None;
+                indented(shown.trim_end(), &text[..range.start])
             }
-            (_, Some(_)) => {}
-            (Event::Start(Tag::CodeBlock(_)), _) => in_code = true,
-            (Event::End(TagEnd::CodeBlock), _) => in_code = false,
-            (Event::Code(_), _) | (Event::Text(_), _) if in_code || matches!(event, Event::Code(_)) => {
-                page += &filled.resolve(&text[written..range.start], prose);
-                page += &filled.resolve(&text[range.clone()], code);
-                written = range.end;
-            }
-            (Event::Html(_) | Event::InlineHtml(_), _) => {
-                page += &filled.resolve(&text[written..range.start], prose);
-                page += &filled.resolve(&text[range.clone()], |inserted| escape_html(&inserted.text));
-                written = range.end;
-            }
-            _ => {}
-        }
+            Part::Code => filled.resolve(within, code),
+            // A line of its own within a tag could be read as Markdown.
+            Part::Html => filled.resolve(within, |inserted| escape_html(&inserted.text).replace('\n', "&#10;")),
+            Part::Address => address(filled, within),
+        };
+        written = range.end;
     }
     page += &filled.resolve(&text[written..], prose);
     let mut page = page.trim_end().to_string() + "\n";
@@ -51,6 +46,37 @@ pub fn page(filled: &Filled, contents: &[Content], as_of: Option<AsOf>) -> Strin
         page += &format!("\nAs of {}\n", escape_markdown(&as_of.to_string()));
     }
     page
+}
+
+/// The parts of a page that are not plain text, in order.
+fn parts(text: &str) -> Vec<(Range<usize>, Part)> {
+    let mut parts = Vec::new();
+    let (mut in_block, mut in_code) = (false, false);
+    for (event, range) in parser(text) {
+        if words_of(&event).is_some() {
+            parts.push((range, Part::Block));
+            in_block = true;
+            continue;
+        }
+        match event {
+            Event::End(TagEnd::CodeBlock) => (in_block, in_code) = (false, false),
+            _ if in_block => {}
+            Event::Start(Tag::CodeBlock(_)) => in_code = true,
+            Event::Code(_) => parts.push((range, Part::Code)),
+            Event::Text(_) if in_code => parts.push((range, Part::Code)),
+            Event::Html(_) | Event::InlineHtml(_) => parts.push((range, Part::Html)),
+            Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
+                if let Some(at) = text[range.clone()].rfind(&*dest_url) {
+                    let begin = range.start + at;
+                    parts.push((begin..begin + dest_url.len(), Part::Address));
+                }
+            }
+            _ => {}
+        }
+    }
+    // A link is told of before its text, and leads on behind it.
+    parts.sort_by_key(|(range, _)| range.start);
+    parts
 }
 
 /// Something inserted, as text that marks nothing, at the beginning of a line neither.
@@ -70,7 +96,7 @@ fn prose(inserted: &Inserted) -> String {
 
 /// Something inserted into code, which ends with a backtick or its line.
 fn code(inserted: &Inserted) -> String {
-    inserted.text.replace('`', "'").replace(['\n', '\r'], " ")
+    escape(&inserted.text.replace('`', "'")).into_owned()
 }
 
 /// Text whose further lines are as far in as its first, within lists and quotes.

@@ -173,8 +173,11 @@ fn severity(verdict: Verdict) -> u8 {
     }
 }
 
-/// Units of metrics, where all experiments agree.
-async fn units(session: &Session) -> Result<HashMap<String, String>> {
+/// Units of metrics by their names, where all experiments agree on them.
+///
+/// # Errors
+/// Of the query.
+pub async fn units(session: &Session) -> Result<HashMap<String, String>> {
     let sql = "SELECT key, min(unit) AS unit FROM metric_defs WHERE unit IS NOT NULL \
                GROUP BY key HAVING count(DISTINCT unit) = 1";
     let batches = session.sql(sql).await?.collect().await.map_err(QueryError::from)?;

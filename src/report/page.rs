@@ -43,3 +43,21 @@ pub fn blocks(filled: &Filled) -> Vec<Block> {
     }
     blocks
 }
+
+/// An address. What is inserted into one ends it nowhere, and leads to a page or to nowhere.
+pub fn address(filled: &Filled, url: &str) -> String {
+    let resolved = filled.resolve(url, |inserted| encoded(&inserted.text));
+    let scheme = filled.resolve(url, |inserted| inserted.text.clone());
+    let scheme = scheme.trim_start().split_once(':').map_or("", |(scheme, _)| scheme);
+    let safe = scheme.is_empty()
+        || scheme.contains(['/', '?', '#'])
+        || ["http", "https", "mailto"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    if safe || filled.resolve(url, |_| String::new()) == url { resolved } else { "#".to_string() }
+}
+
+/// Text with all but what stands for itself in an address as bytes (RFC 3986).
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:?#@!$&'*+,;=%".contains(&byte);
+    let byte = |byte: u8| if plain(byte) { (byte as char).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(byte).collect()
+}

@@ -195,7 +195,7 @@ mod tests {
         let names: ArrayRef = Arc::new(StringArray::from(vec![Some("<b>|*x*"), None, Some("c\nd")]));
         let counts: ArrayRef = Arc::new(Int64Array::from(vec![1, 20, 300]));
         let batch = RecordBatch::try_from_iter([("a|b", names), ("n", counts)]).unwrap();
-        let table = Table::of(&batch.schema(), &[batch.clone()], 2);
+        let table = Table::of(&batch.schema(), std::slice::from_ref(&batch), 2);
         assert_eq!((table.total, table.shown(), table.rounded), (3, 2, false));
         assert!(table.html().contains("<td>&lt;b&gt;|*x*</td><td class=\"n\">1</td>"), "{}", table.html());
         let markdown = "| a\\|b | n |\n| --- | ---: |\n| &lt;b&gt;\\|\\*x\\* | 1 |\n| NULL | 20 |\n";

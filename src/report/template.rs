@@ -195,7 +195,7 @@ impl Asker {
         answer.map_err(|e| {
             let mut failure = ReportError::new(&self.page, self.line_of(sql), e.to_string());
             failure.sql = Some(sql.to_string());
-            failure.source = Some(e);
+            failure.source = Some(Box::new(e));
             let detail = failure.message.clone();
             self.told().failures.push(failure);
             Error::new(ErrorKind::InvalidOperation, detail)

@@ -19,6 +19,7 @@ mod phases;
 mod processes;
 mod program;
 mod repl;
+mod reports;
 mod reproducing;
 mod samples;
 mod sources;

@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{IsTerminal, stdout};
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use clap::ValueEnum;
 use runlake::RunId;
 use runlake::export::escape;
+use runlake::report::chart::{ChartKind, ChartOptions};
 
 use crate::cli::chart::{self, Look, Series, Style};
 use crate::cli::output::{put, say};
 use crate::cli::question::{AskArgs, Question, collect, quoted, quoted_all, texts, until_interrupted};
 use crate::cli::select::Selection;
+use crate::cli::svg::{self, SvgArgs};
 use crate::cli::{Exit, Failure, Outcome, Place, terminal};
 
 /// Draw the series of a metric, of one run or several
@@ -49,6 +52,8 @@ pub struct CurveArgs {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(4..))]
     pub points: Option<u32>,
     #[command(flatten)]
+    pub svg: SvgArgs,
+    #[command(flatten)]
     pub ask: AskArgs,
 }
 
@@ -61,6 +66,8 @@ pub enum Axis {
     Time,
 }
 
+/// More than a picture has pixels across.
+const SVG_POINTS: usize = 1600;
 const HEIGHT: usize = 16;
 const ELSEWHERE: usize = 80;
 
@@ -83,7 +90,8 @@ async fn answer(place: &Place, args: CurveArgs) -> Outcome {
     let drawn = args.ask.asked_format().is_none() && args.ask.file().is_none();
     let width = terminal::size().map_or(ELSEWHERE, |(width, _)| width);
     // A cell of fine dots is two points wide and shows the least and the greatest value of each.
-    let points = args.points.map(|n| n as usize).or(drawn.then_some(4 * width));
+    let width_of_svg = args.svg.svg.as_ref().map(|_| SVG_POINTS);
+    let points = args.points.map(|n| n as usize).or(width_of_svg).or(drawn.then_some(4 * width));
     let points = points.map(|n| format!(", {n}")).unwrap_or_default();
     let sql = format!(
         "SELECT run_id, context, step, x, time, value\nFROM metric_history({}, {}{points})",
@@ -101,6 +109,10 @@ async fn answer(place: &Place, args: CurveArgs) -> Outcome {
     if series.is_empty() {
         return Err(Failure::new(format!("these runs have no points of metric '{}'", args.metric))
             .hint("`runlake show RUN` lists the metrics of a run"));
+    }
+    if let Some(file) = &args.svg.svg {
+        let rows = points_of(&series, &args.metric);
+        return svg::write(&question, &rows, file, picture(&args)).await;
     }
     let total = series.len();
     series.truncate(chart::MOST);
@@ -120,6 +132,30 @@ async fn answer(place: &Place, args: CurveArgs) -> Outcome {
         say(format!("note: the first {} of {total} series are drawn; --format csv writes all", series.len()));
     }
     Ok(Exit::Done)
+}
+
+/// Series as rows again, their values under the metric's name.
+fn points_of(series: &[Series], metric: &str) -> RecordBatch {
+    let points = || series.iter().flat_map(|series| series.points.iter().map(move |point| (&series.name, point)));
+    let names: ArrayRef = Arc::new(points().map(|(name, _)| Some(name.as_str())).collect::<StringArray>());
+    let x: ArrayRef = Arc::new(points().map(|(_, point)| point.0).collect::<Float64Array>());
+    let y: ArrayRef = Arc::new(points().map(|(_, point)| point.1).collect::<Float64Array>());
+    RecordBatch::try_from_iter([("series", names), ("x", x), (metric, y)]).expect("the columns are of one length")
+}
+
+fn picture(args: &CurveArgs) -> ChartOptions {
+    ChartOptions {
+        x: Some("x".to_string()),
+        y: vec![args.metric.clone()],
+        series: Some("series".to_string()),
+        log_y: args.log,
+        x_label: Some(match args.x {
+            Axis::Step => "step".to_string(),
+            Axis::Time => "time since the first point (s)".to_string(),
+        }),
+        title: Some(args.metric.clone()),
+        ..ChartOptions::new(ChartKind::Line)
+    }
 }
 
 fn look(args: &CurveArgs, width: usize, series: usize) -> Look {

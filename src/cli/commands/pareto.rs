@@ -1,8 +1,11 @@
 //! `runlake pareto`.
 
+use arrow::array::RecordBatch;
 use clap::ValueEnum;
+use runlake::report::chart::{ChartKind, ChartOptions};
 
 use crate::cli::question::{AskArgs, Question, ScopeArgs, quoted, until_interrupted};
+use crate::cli::svg::{self, SvgArgs};
 use crate::cli::{Exit, Failure, Outcome, Place};
 
 /// Show the runs that no other run beats in every objective
@@ -31,6 +34,8 @@ pub struct ParetoArgs {
     /// Number of rows [default: all]
     #[arg(short, long, value_name = "ROWS")]
     pub number: Option<u64>,
+    #[command(flatten)]
+    pub svg: SvgArgs,
     #[command(flatten)]
     pub ask: AskArgs,
 }
@@ -64,14 +69,38 @@ async fn answer(place: &Place, args: ParetoArgs) -> Outcome {
     let question = Question::open(place, &args.ask).await?;
     let scope = quoted(&args.scope.scope(&question.session).await?);
     let objectives = quoted(&args.objectives.join(", "));
-    let rank = args.rank.map(|rank| format!(", {rank}")).unwrap_or_default();
+    // A picture shows what is beaten too.
+    let all = args.svg.svg.as_ref().map(|_| u32::from(u16::MAX));
+    let rank = args.rank.or(all).map(|rank| format!(", {rank}")).unwrap_or_default();
     let by = args.by.map(|by| option("by", by)).unwrap_or_default();
     let within = args.within.map(|within| option("within", within)).unwrap_or_default();
     let limit = args.number.map(|n| format!("\nLIMIT {n}")).unwrap_or_default();
-    question
-        .compare(&format!("SELECT * EXCLUDE (digest)\nFROM pareto({scope}, {objectives}{rank}{by}{within}){limit}"))
-        .await?;
+    let sql = format!("SELECT * EXCLUDE (digest)\nFROM pareto({scope}, {objectives}{rank}{by}{within}){limit}");
+    if let Some(file) = &args.svg.svg {
+        return svg::draw(&question, &sql, file, chart).await;
+    }
+    question.compare(&sql).await?;
     Ok(Exit::Done)
+}
+
+/// The first two objectives: the second one, mostly what it costs, along the horizontal axis.
+fn chart(rows: &RecordBatch) -> ChartOptions {
+    let counts = ["rank", "n_runs", "n_configs", "n_blocks", "n_compared", "n_left_out"];
+    let schema = rows.schema();
+    let mut objectives = schema
+        .fields()
+        .iter()
+        .filter(|field| field.data_type().is_numeric() && !counts.contains(&field.name().as_str()))
+        .map(|field| field.name().clone());
+    let (first, second) = (objectives.next(), objectives.next());
+    let several = objectives.next().is_some();
+    let title = if several { "The first two objectives" } else { "What nothing beats in both" };
+    ChartOptions {
+        x: second,
+        y: first.into_iter().collect(),
+        title: Some(title.to_string()),
+        ..ChartOptions::new(ChartKind::Pareto)
+    }
 }
 
 /// An argument by name.

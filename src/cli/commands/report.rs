@@ -223,7 +223,9 @@ async fn render(place: &Place, args: &ReportArgs, target: &Target, engine: &Engi
 /// An error of a page: what the engine would hint at is told too.
 fn failure(e: Error) -> Failure {
     let hinted: Vec<String> = match &e {
-        Error::Report(report) => report.hint.iter().cloned().chain(report.source.iter().flat_map(hints::of)).collect(),
+        Error::Report(report) => {
+            report.hint.iter().cloned().chain(report.source.iter().flat_map(|e| hints::of(e))).collect()
+        }
         _ => Vec::new(),
     };
     let mut failure = Failure::from(e);

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use runlake::report::chart::{ChartKind, ChartOptions};
+
 use crate::cli::output::say;
 use crate::cli::question::{AskArgs, Question, ScopeArgs, collect, quoted, texts, until_interrupted};
+use crate::cli::svg::{self, SvgArgs};
 use crate::cli::{Exit, Failure, Outcome, Place};
 
 /// Rank runs, configs, feature sets or values of a param by a metric
@@ -32,6 +35,8 @@ pub struct TopArgs {
     #[arg(short, long, value_name = "ROWS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     pub number: u64,
     #[command(flatten)]
+    pub svg: SvgArgs,
+    #[command(flatten)]
     pub ask: AskArgs,
 }
 
@@ -55,8 +60,8 @@ async fn answer(place: &Place, args: TopArgs) -> Outcome {
     let (ranked, metric) = ranked(&args.by, args.metric.as_deref())?;
     let question = Question::open(place, &args.ask).await?;
     let scope = quoted(&args.scope.scope(&question.session).await?);
-    let (n, metric) = (args.number, quoted(&metric));
-    let sql = match ranked {
+    let (n, name, metric) = (args.number, metric.clone(), quoted(&metric));
+    let sql = match &ranked {
         Ranked::Runs => runs(&question, &scope, &metric, n).await?,
         Ranked::Configs => configs(&question, &scope, &metric, n).await?,
         Ranked::FeatureSets => {
@@ -64,14 +69,49 @@ async fn answer(place: &Place, args: TopArgs) -> Outcome {
                 "SELECT rank, score, * EXCLUDE (rank, score, digest)\nFROM feature_sets({scope}, {metric})\nWHERE rank <= {n}\nORDER BY experiment, dataset, data_version, rank"
             )
         }
-        Ranked::Param(key) => values(&question, &scope, &metric, &key, n).await?,
+        Ranked::Param(key) => values(&question, &scope, &metric, key, n).await?,
     };
+    if let Some(file) = &args.svg.svg {
+        let score = identifier(&name);
+        let drawn = drawn(&ranked, &sql, &score);
+        return svg::draw(&question, &drawn, file, |_| chart(&name)).await;
+    }
     if question.show(&sql).await? == Some(0) {
         say(
             "no run has a score: it takes a finite value, and a run that has not failed; `runlake runs` shows what was logged",
         );
     }
     Ok(Exit::Done)
+}
+
+/// The rows of an answer as what a dot is drawn for, its score under the metric's name, and its interval.
+fn drawn(ranked: &Ranked, sql: &str, score: &str) -> String {
+    let named = "coalesce(runs.name, runs.run_id) AS label";
+    match ranked {
+        Ranked::Runs => format!("SELECT coalesce(name, run_id) AS label, score AS {score} FROM ({sql})"),
+        Ranked::Configs => format!(
+            "SELECT {named}, mean AS {score}, low, high FROM ({sql}) AS best JOIN runs ON runs.run_id = best.best_run \
+             ORDER BY best.rank, label"
+        ),
+        Ranked::FeatureSets => {
+            format!(
+                "SELECT array_to_string(features, ', ') AS label, score AS {score} FROM ({sql}) ORDER BY rank, label"
+            )
+        }
+        Ranked::Param(key) => {
+            let value = identifier(&format!("params.{key}"));
+            format!("SELECT CAST({value} AS VARCHAR) AS label, best_mean AS {score} FROM ({sql}) ORDER BY rank, label")
+        }
+    }
+}
+
+fn chart(metric: &str) -> ChartOptions {
+    ChartOptions {
+        x: Some("label".to_string()),
+        y: vec![metric.to_string()],
+        title: Some(format!("Best by {metric}")),
+        ..ChartOptions::new(ChartKind::Dot)
+    }
 }
 
 /// What `--by` says. It takes a second word only after `param`: another one is the metric.

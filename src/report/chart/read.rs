@@ -34,6 +34,11 @@ impl Chart {
     }
 }
 
+/// Lower and upper ends of intervals.
+type Ends = (Vec<f64>, Vec<f64>);
+/// The columns along both axes, and the points that they make.
+type Plane = (usize, usize, Vec<(f64, f64)>);
+
 struct Reading<'a> {
     columns: Columns<'a>,
     options: &'a ChartOptions,
@@ -96,7 +101,7 @@ impl Reading<'_> {
     }
 
     /// The columns of an interval: those that were named, else `low` and `high`.
-    fn interval(&mut self) -> Result<Option<(Vec<f64>, Vec<f64>)>, ChartError> {
+    fn interval(&mut self) -> Result<Option<Ends>, ChartError> {
         let (low, high) = match (&self.options.low, &self.options.high) {
             (Some(low), Some(high)) => (self.columns.named(low)?, self.columns.named(high)?),
             _ => match (self.columns.find("low"), self.columns.find("high")) {
@@ -342,7 +347,7 @@ impl Reading<'_> {
     }
 
     /// Two columns of numbers, as points that have a place on the axes.
-    fn plane(&mut self) -> Result<(usize, usize, Vec<(f64, f64)>), ChartError> {
+    fn plane(&mut self) -> Result<Plane, ChartError> {
         let options = self.options;
         let x = self.pick(options.x.as_deref(), &[], |c, at| c.is_number(at) || c.is_time(at))?;
         let named = options.y.first().map(String::as_str);
