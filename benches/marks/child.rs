@@ -23,6 +23,11 @@ pub fn sql(place: &str, sql: &str) -> Report {
     run(&["sql", place, sql])
 }
 
+/// Renders a page.
+pub fn report(place: &str, page: &str) -> Report {
+    run(&["report", place, page])
+}
+
 fn run(args: &[&str]) -> Report {
     let program = std::env::current_exe().expect("this program has a path");
     let output = Command::new(program).arg("child").args(args).output().expect("this program can be started");
@@ -41,6 +46,11 @@ pub fn main(args: &[String]) {
     match args[0].as_str() {
         "seal" => {
             runtime.block_on(store.seal()).expect("it can be sealed");
+        }
+        "report" => {
+            let page = runlake::report::Report::new("page.md", args[2].as_str());
+            let done = runtime.block_on(page.render(&store, &Default::default())).expect("it can be rendered");
+            assert!(done.page.contains("</svg>") && done.files.len() == 1);
         }
         _ => runtime.block_on(async {
             let session = store.session().await.expect("the parent made it");

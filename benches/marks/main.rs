@@ -17,6 +17,7 @@ mod oneshot;
 mod peer;
 mod points;
 mod ranking;
+mod report;
 mod small;
 mod stopping;
 mod timing;
@@ -86,7 +87,7 @@ fn line(mark: &Mark) -> String {
 type Question = (&'static str, bool, fn(&mut Bench));
 
 /// By name: whether it takes minutes, and what asks it.
-const QUESTIONS: [Question; 14] = [
+const QUESTIONS: [Question; 15] = [
     ("log", false, log::latency),
     ("seal", false, points::rate),
     ("oneshot", false, oneshot::start),
@@ -95,6 +96,7 @@ const QUESTIONS: [Question; 14] = [
     ("wide", false, wide::params),
     ("curves", false, curves::real),
     ("effects", false, effects::features),
+    ("report", false, report::hundred_thousand),
     ("stopping", false, stopping::replay),
     ("asking", false, stopping::ask),
     ("import", true, import::mlflow),
