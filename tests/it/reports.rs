@@ -56,6 +56,20 @@ async fn the_sample_reports_stay_what_they_are_to_the_byte() {
             let options = ReportOptions { form, ..ReportOptions::default() };
             let report = rendered(&store, &page(name), &options).await;
             assert_eq!(whole(&report), whole(&rendered(&store, &page(name), &options).await), "{name} {ending}");
+            let pictures: &[(&str, &str)] = match (name, form) {
+                ("features", Form::Markdown) => &[("files/3.svg", "effects")],
+                ("leaderboard", Form::Markdown) => &[("files/4.svg", "pareto")],
+                ("candidate", Form::Markdown) => &[("files/3.svg", "heat")],
+                _ => &[],
+            };
+            for (file, picture) in pictures {
+                let found = report.files.iter().find(|found| found.name == *file).expect("it is there");
+                let shown = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/images/{picture}.svg"));
+                if std::env::var_os("UPDATE_REPORTS").is_some() {
+                    std::fs::write(&shown, &found.content).unwrap();
+                }
+                assert_eq!(std::fs::read(&shown).unwrap_or_default(), found.content, "{}", shown.display());
+            }
             // One file holds the page and, of Markdown, its pictures; CSV is proved elsewhere.
             let file = folder.join(format!("{name}.{ending}"));
             let found = match form {

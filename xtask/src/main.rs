@@ -14,7 +14,7 @@ Usage: cargo xtask <TASK>
 
 Tasks:
   test    formatting, lints, all tests and doc tests, the comparisons with other engines and tools, sample runs trained
-          again, the scale test
+          again, reports in a browser, the scale test
   crash   more of the crash tests: `--rounds N` processes are killed (default: 2000), power is cut in more lives of a store,
           every call to the disk fails once, and the model gets all its processes (which takes 2.5 GB of memory)
   bench   runs the benchmarks, peers beside them, and prints every figure with its mark (--full: the long ones too;
@@ -74,6 +74,7 @@ fn test(tasks: &Tasks) -> Result<(), Failed> {
     python::import(tasks)?;
     python::statistics(tasks)?;
     python::reproduce(tasks)?;
+    python::browser(tasks)?;
     python::scale(tasks)?;
     match tasks.skipped().as_slice() {
         [] => println!("xtask test: all steps passed"),

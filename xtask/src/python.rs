@@ -12,6 +12,7 @@ const ENGINES: &str = "other engines";
 const IMPORT: &str = "other tools";
 const STATISTICS: &str = "statistics";
 const REPRODUCE: &str = "reproduced runs";
+const BROWSER: &str = "browser";
 const SCALE: &str = "scale";
 
 /// Packages that belong together.
@@ -71,6 +72,13 @@ const RECOMPUTATIONS: &[&str] = &[
 const SAMPLE: Packages =
     Packages { requirements: "sample_data/requirements.txt", folder: "sample", check: "import sklearn" };
 
+/// What drives a browser.
+const DRIVER: Packages =
+    Packages { requirements: "tests/browser/requirements.txt", folder: "browser", check: "import playwright.sync_api" };
+
+/// Browsers that are looked for, in this order.
+const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
+
 const PEERS: Packages =
     Packages { requirements: "benches/peers/requirements.txt", folder: "peers", check: "import duckdb, mlflow" };
 
@@ -120,6 +128,39 @@ pub fn reproduce(tasks: &Tasks) -> Result<(), Failed> {
         return tasks.cannot_run(REPRODUCE, "there is no runlake binary in the target folder");
     };
     tasks.run(REPRODUCE, Command::new(python).arg("tests/reproduce/retrain.py").arg("--runlake").arg(binary))
+}
+
+/// Opens reports in a headless browser, and looks for what a reader would stumble over.
+pub fn browser(tasks: &Tasks) -> Result<(), Failed> {
+    let Some(browser) = found(BROWSERS).or_else(|| installed(tasks)) else {
+        return tasks.cannot_run(BROWSER, "there is no Chromium (on Debian: `apt-get install chromium`)");
+    };
+    let Some(python) = environment(tasks, BROWSER, &DRIVER)? else { return Ok(()) };
+    let Some(binary) = binary(tasks) else {
+        return tasks.cannot_run(BROWSER, "there is no runlake binary in the target folder");
+    };
+    let mut command = Command::new(python);
+    command.arg("tests/browser/look.py").arg("--runlake").arg(binary).arg("--browser").arg(browser);
+    tasks.run(BROWSER, &mut command)
+}
+
+/// The first of these programs that is in a folder of programs.
+fn found(names: &[&str]) -> Option<PathBuf> {
+    let folders = env::var_os("PATH")?;
+    let all = || env::split_paths(&folders).collect::<Vec<_>>();
+    names.iter().flat_map(|name| all().into_iter().map(move |folder| folder.join(name))).find(|path| path.is_file())
+}
+
+/// Installs Chromium where a machine is made for tests and lets us; at home nothing is installed for everybody.
+fn installed(tasks: &Tasks) -> Option<PathBuf> {
+    if env::var_os("CI").is_none() || found(&["apt-get"]).is_none() {
+        return None;
+    }
+    for args in [&["update", "-qq"][..], &["install", "-y", "-qq", "chromium"][..]] {
+        // A mirror that does not answer shows as a browser that is not there.
+        let _ = tasks.run(BROWSER, Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"));
+    }
+    found(BROWSERS)
 }
 
 /// Loads large real data and compares counts, extremes and a ranking with an independent reader.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kuva::backend::svg::SvgBackend;
 use kuva::plot::annotations::TextAnnotation;
 use kuva::prelude::*;
-use kuva::render::render::{Primitive, render_multiple};
+use kuva::render::render::{Primitive, TextAnchor, render_multiple};
 
 use super::palette::{self, AXIS, FAINT, GRID, INK, RAW, SERIES, SURFACE};
 use super::{Bars, Chart, Cloud, CloudLook, Dot, Grid, Line, Marks, Size};
@@ -37,6 +37,31 @@ impl Size {
         }
     }
 
+    /// Characters of a line of a title.
+    fn title_chars(self) -> usize {
+        match self {
+            Size::Wide => 96,
+            Size::Narrow => 44,
+        }
+    }
+
+    /// Characters of a category beside its axis.
+    fn label_chars(self) -> usize {
+        match self {
+            Size::Wide => 48,
+            Size::Narrow => 22,
+        }
+    }
+
+    /// A name of a category or a series, as far as there is room.
+    fn name(self, name: &str) -> String {
+        let most = self.label_chars();
+        if name.chars().count() <= most {
+            return text(name);
+        }
+        text(&name.chars().take(most - 1).chain(['…']).collect::<String>())
+    }
+
     fn height(self) -> f64 {
         match self {
             Size::Wide => 340.0,
@@ -61,7 +86,7 @@ impl Chart {
         let picture = match &self.marks {
             Marks::Lines(lines) => draw_lines(lines, size),
             Marks::Bars(bars) => draw_bars(bars, size),
-            Marks::Dots(dots) => draw_dots(dots),
+            Marks::Dots(dots) => draw_dots(dots, size),
             Marks::Points(clouds) => draw_points(clouds, size, self.x.log, self.y.log),
             Marks::Boxes(boxes) => draw_boxes(boxes, size),
             Marks::Grid(grid) => draw_grid(grid, size),
@@ -74,16 +99,29 @@ impl Chart {
         let layout = self.layout(&picture, size, sideways);
         let mut scene = render_multiple(picture.plots, layout);
         scene.elements.iter_mut().for_each(in_its_cell);
+        let ends = scene.elements.iter_mut().map(fits_the_eye);
+        let (right, bottom) = ends.fold((scene.width, scene.height), |(r, b), (x, y)| (r.max(x), b.max(y)));
         let svg = SvgBackend::new().render_scene(&scene);
-        // The first tag is ours: it scales, and says what the picture shows.
-        let body = own_ids(svg.split_once('>').map_or("", |(_, body)| body));
+        // The first tag is ours: it scales, and says what the picture shows. So is the title: the crate's is in the middle of
+        // the plot, where a long one leaves the picture.
+        let body = own_ids(svg.split_once('>').map_or("", |(_, body)| body).trim_end_matches("</svg>"));
         let name = escape_html(&self.description());
+        let lines = self.title.as_deref().map(|title| wrapped(title, size.title_chars())).unwrap_or_default();
+        let title: String = lines
+            .iter()
+            .enumerate()
+            .map(|(i, line)| {
+                let y = 16.0 + TITLE_LINE * i as f64;
+                format!("<text x=\"4\" y=\"{y}\" font-size=\"14\" font-weight=\"600\">{}</text>", escape_html(line))
+            })
+            .collect();
+        let down = TITLE_LINE * lines.len() as f64;
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {w} {h}\" width=\"{w}\" height=\"{h}\" role=\"img\" \
              aria-label=\"{name}\" font-family=\"system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif\" \
-             fill=\"{ink}\"><title>{name}</title>{head}{body}",
-            w = scene.width.ceil(),
-            h = scene.height.ceil(),
+             fill=\"{ink}\"><title>{name}</title>{head}{title}<g transform=\"translate(0,{down})\">{body}</g></svg>",
+            w = right.ceil(),
+            h = (bottom + down).ceil(),
             ink = INK.light,
         )
     }
@@ -110,7 +148,6 @@ impl Chart {
             .with_theme(theme)
             .with_width(size.width())
             .with_height(picture.height)
-            .with_title_size(15)
             .with_label_size(12)
             .with_tick_size(11)
             .with_body_size(11)
@@ -120,10 +157,10 @@ impl Chart {
             .with_legend_box(false)
             .with_tick_format(TickFormat::Custom(Arc::new(tick)));
         if size == Size::Narrow {
-            layout = layout.with_ticks(4).with_legend_col_limit(1).with_title_wrap(40);
-        }
-        if let Some(title) = &self.title {
-            layout = layout.with_title(text(title));
+            layout = layout.with_ticks(4).with_legend_col_limit(1);
+            if x.log {
+                layout = layout.with_x_tick_format(TickFormat::Custom(Arc::new(decade)));
+            }
         }
         if let Some(labels) = &picture.across {
             layout = layout.with_x_categories(labels.clone());
@@ -186,6 +223,39 @@ fn own_ids(body: &str) -> String {
     parts.iter().for_each(|(text, _)| _ = hash.update(text.as_bytes()));
     let name = &hash.finalize().to_hex()[..12];
     parts.iter().map(|(text, place)| place.map_or(text.to_string(), |place| format!("{text}{name}-{place}"))).collect()
+}
+
+/// Height of a line of the title.
+const TITLE_LINE: f64 = 20.0;
+
+/// Text in lines of at most so many characters, words whole where they fit.
+fn wrapped(text: &str, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= most => *line += &format!(" {word}"),
+            _ => lines.push(word.to_string()),
+        }
+    }
+    lines
+}
+
+/// The crate makes some texts too small to read, and leaves no room for a long legend: gives where a text ends, to the right
+/// and below.
+fn fits_the_eye(element: &mut Primitive) -> (f64, f64) {
+    const SMALLEST: u32 = 9;
+    let Primitive::Text { size, x, y, content, anchor: TextAnchor::Start, rotate: None, .. } = element else {
+        return (0.0, 0.0);
+    };
+    *size = (*size).max(SMALLEST);
+    // Letters are about 0.56 times as wide as they are high.
+    (*x + 0.56 * f64::from(*size) * content.chars().count() as f64, *y + 10.0)
+}
+
+/// A tick of a logarithmic axis with little room: powers of ten only.
+fn decade(x: f64) -> String {
+    let exponent = x.log10();
+    if (exponent - exponent.round()).abs() < 1e-9 { tick(x) } else { String::new() }
 }
 
 /// Text that the crate takes as it is: between two dollar signs it would see a formula.
@@ -289,7 +359,7 @@ fn legend_height(entries: usize, size: Size) -> f64 {
 /// Whether categories go from top to bottom: many of them, or long names.
 fn lie<'a>(categories: impl ExactSizeIterator<Item = &'a String>, size: Size) -> bool {
     let room = size.width() / categories.len().max(1) as f64;
-    let longest = categories.map(|name| name.chars().count()).max().unwrap_or(0);
+    let longest = categories.map(|name| name.chars().count().min(size.label_chars())).max().unwrap_or(0);
     longest as f64 * 6.5 > room - 12.0
 }
 
@@ -313,12 +383,13 @@ fn draw_bars(bars: &Bars, size: Size) -> Picture {
                 (if value.is_finite() { value } else { 0.0 }, SERIES[hue(i)].light)
             })
             .collect();
-        plot = plot.with_group(text(&bars.categories[at]), values);
+        plot = plot.with_group(size.name(&bars.categories[at]), values);
     }
     if intervals {
         plot = plot.with_asymmetric_error(errors);
     }
-    let names: Vec<String> = bars.series.iter().filter_map(|series| series.name.as_deref().map(text)).collect();
+    let names: Vec<String> =
+        bars.series.iter().filter_map(|series| series.name.as_deref().map(|name| size.name(name))).collect();
     if !names.is_empty() {
         plot = plot.with_legend(names.iter().map(String::as_str).collect());
     }
@@ -327,10 +398,10 @@ fn draw_bars(bars: &Bars, size: Size) -> Picture {
     Picture::of(vec![plot.with_horizontal(lies).into()], height.max(170.0) + legend_height(names.len(), size))
 }
 
-fn draw_dots(dots: &[Dot]) -> Picture {
+fn draw_dots(dots: &[Dot], size: Size) -> Picture {
     let mut plot = ForestPlot::new().with_color(SERIES[0].light).with_marker_size(4.0).with_cap_size(3.0);
     for dot in dots {
-        plot = plot.with_row(text(&dot.name), dot.value, dot.low, dot.high);
+        plot = plot.with_row(size.name(&dot.name), dot.value, dot.low, dot.high);
     }
     // Where the values are on both sides of 0, or an interval holds it, 0 is what they are compared with.
     let (least, most) = dots.iter().fold((f64::MAX, f64::MIN), |(a, b), dot| (a.min(dot.low), b.max(dot.high)));
@@ -391,7 +462,7 @@ fn draw_boxes(boxes: &[(String, Vec<f64>)], size: Size) -> Picture {
     let order: Vec<&(String, Vec<f64>)> = if lies { boxes.iter().rev().collect() } else { boxes.iter().collect() };
     let mut plot = BoxPlot::new().with_color(SERIES[5].light).with_width(0.6).with_horizontal(lies);
     for (name, values) in &order {
-        plot = plot.with_group(text(name), values.clone());
+        plot = plot.with_group(size.name(name), values.clone());
     }
     let mut plots = vec![plot.into()];
     // Whiskers end at the last value within 1.5 times the distance of the quartiles (Tukey, 1977); the rest are points.
@@ -403,7 +474,7 @@ fn draw_boxes(boxes: &[(String, Vec<f64>)], size: Size) -> Picture {
     if !outside.is_empty() {
         plots.push(ScatterPlot::new().with_data(outside).with_color(SERIES[0].light).with_size(2.5).into());
     }
-    let names = Some(order.iter().map(|(name, _)| text(name)).collect());
+    let names = Some(order.iter().map(|(name, _)| size.name(name)).collect());
     let height = if lies { (90.0 + 34.0 * boxes.len() as f64).max(170.0) } else { size.height() };
     let (across, down) = if lies { (None, names) } else { (names, None) };
     Picture { across, down, ..Picture::of(plots, height) }
@@ -448,8 +519,8 @@ fn draw_grid(grid: &Grid, size: Size) -> Picture {
             }
         }
     }
-    let across = Some(grid.columns.iter().map(|name| text(name)).collect());
-    let down = Some(grid.rows.iter().rev().map(|name| text(name)).collect());
+    let across = Some(grid.columns.iter().map(|name| size.name(name)).collect());
+    let down = Some(grid.rows.iter().rev().map(|name| size.name(name)).collect());
     let height = (110.0 + 34.0 * grid.rows.len() as f64).max(200.0);
     Picture { annotations, across, down, ..Picture::of(vec![plot.into()], height) }
 }
