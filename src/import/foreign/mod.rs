@@ -142,6 +142,12 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// What a quick look tells of its size.
     fn holdings(&self) -> Result<Holdings, ImportError>;
 
+    /// Experiments that may have got another name since they came along, under their present ones: without their runs, and
+    /// only with tags that tell which ones they are.
+    fn experiments(&self) -> Result<Vec<ForeignExperiment>, ImportError> {
+        Ok(Vec::new())
+    }
+
     /// Text that is another one after anything has changed. It reads no content, only sizes and times of files.
     fn fingerprint(&self) -> Result<String, ImportError>;
 

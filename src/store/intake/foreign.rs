@@ -22,6 +22,11 @@ pub struct ForeignExperiment {
     pub tags: Vec<(String, Option<String>)>,
     /// Which of the tags tells it from an experiment of the same name in another store; that one's tags are left alone.
     pub identity: Option<&'static str>,
+    /// The tags that together are its own for life, whatever its name: with the same ones it is the same experiment. Where it
+    /// lacks one of them, nobody can tell.
+    pub origin: &'static [&'static str],
+    /// The tag that keeps the name that it has there.
+    pub named: Option<&'static str>,
     /// Whether it is deleted there.
     pub deleted: bool,
     /// Which way its metrics get better.
@@ -110,6 +115,13 @@ pub struct ForeignRun {
     pub tables: Vec<(String, RecordBatch)>,
     /// Files.
     pub files: Vec<ForeignFile>,
+}
+
+impl ForeignExperiment {
+    /// The value of one of its tags.
+    pub(super) fn tag(&self, key: &str) -> Option<&str> {
+        self.tags.iter().find(|(k, _)| k == key).and_then(|(_, value)| value.as_deref())
+    }
 }
 
 impl ForeignRun {
