@@ -1,5 +1,7 @@
 //! Experiments from elsewhere: which one here each of them is, whatever either side has renamed, and which of them are hidden.
 
+use std::collections::HashMap;
+
 use super::foreign::{ForeignExperiment, ForeignRun};
 use super::{Intake, Kind, Refused};
 use crate::model::{
@@ -8,6 +10,31 @@ use crate::model::{
 use crate::store::error::Result;
 use crate::store::missing::{self, Differences};
 use crate::store::run::{check_experiment, check_key};
+
+/// The experiments that were here at the beginning, to be found by what they keep when their names change.
+#[derive(Debug)]
+pub(super) struct KnownExperiments {
+    /// Their present names.
+    names: HashMap<ExperimentId, String>,
+    /// Those that have a tag of this value: few share the first tag of an origin.
+    alike: HashMap<String, Vec<ExperimentId>>,
+}
+
+impl KnownExperiments {
+    pub(super) fn of<'a>(experiments: impl IntoIterator<Item = &'a ExperimentState>) -> Self {
+        let mut known = KnownExperiments { names: HashMap::new(), alike: HashMap::new() };
+        for e in experiments {
+            known.names.insert(e.id.clone(), e.name().to_string());
+            for value in e.tags().filter_map(|(_, value)| value) {
+                let alike = known.alike.entry(value.to_string()).or_default();
+                if alike.last() != Some(&e.id) {
+                    alike.push(e.id.clone());
+                }
+            }
+        }
+        known
+    }
+}
 
 impl Intake<'_> {
     /// Follows new names of experiments that came along before, where that can be: before anything else comes along, since
@@ -43,24 +70,24 @@ impl Intake<'_> {
 
     /// The name that an experiment of the source has here, where it is another one.
     fn known_as(&self, new: &ForeignExperiment) -> Option<String> {
+        let origin: Option<Vec<&str>> = new.origin.iter().map(|key| new.tag(key)).collect();
+        let origin = origin.filter(|origin| !origin.is_empty());
         let is_same = |e: &&ExperimentState| {
-            let same = |key: &&str| new.tag(key).is_some_and(|value| tag(e, key) == Some(value));
-            !new.origin.is_empty() && new.origin.iter().all(|key| same(key))
+            origin.as_ref().is_some_and(|origin| new.origin.iter().zip(origin).all(|(key, v)| tag(e, key) == Some(v)))
         };
-        if let Some(same) = self.experiments.get(&new.name).filter(|e| is_same(e)) {
-            return Some(same.name().to_string()).filter(|name| *name != new.name);
+        match self.experiments.get(&new.name) {
+            Some(same) if is_same(&same) => return None,
+            None | Some(_) => {}
         }
-        if let Some(same) = self.experiments.values().find(is_same) {
+        let by_id = |id: &ExperimentId| self.experiments.get(self.known.names.get(id)?);
+        let alike = origin.as_ref().and_then(|origin| self.known.alike.get(origin[0]));
+        if let Some(same) = alike.into_iter().flatten().filter_map(by_id).find(is_same) {
             return Some(same.name().to_string());
         }
         // One that was renamed here still has the id that came from its first name.
-        if self.experiments.contains_key(&new.name) {
-            return None;
-        }
-        let first = ExperimentId::derive(&new.name, 0);
-        let identity = new.identity?;
-        let is_first = |e: &&ExperimentState| e.id == first && tag(e, identity) == new.tag(identity);
-        self.experiments.values().find(is_first).map(|e| e.name().to_string())
+        let (identity, is_here) = (new.identity?, self.experiments.contains_key(&new.name));
+        let first = by_id(&ExperimentId::derive(&new.name, 0)).filter(|_| !is_here)?;
+        (tag(first, identity) == new.tag(identity)).then(|| first.name().to_string())
     }
 
     /// Whether a name here is the one that an import gave, and the source has another one now.
@@ -74,6 +101,7 @@ impl Intake<'_> {
         let set = new.named.map(|key| (key.to_string(), Some(new.name.clone()))).into_iter().collect();
         let edit = ExperimentEdit { set, rename: Some(new.name.clone()), ..edit(old) };
         state.apply(now(), edit.clone());
+        self.known.names.insert(state.id.clone(), new.name.clone());
         self.experiments.insert(new.name.clone(), state);
         self.log(Record::Experiment(edit))?;
         self.note(&new.name, format!("was called '{old}' there before, and is renamed here as well"));
@@ -215,9 +243,9 @@ impl Intake<'_> {
 
     /// Remembers a run that is here in another experiment than the source says.
     pub(super) fn look_where(&mut self, run: &ForeignRun, old: &RunState) {
-        let here = old.experiment_id().and_then(|id| self.experiments.values().find(|e| e.id == *id));
-        if let Some(here) = here.filter(|e| e.name() != run.start.experiment) {
-            *self.elsewhere.entry((run.start.experiment.clone(), here.name().to_string())).or_default() += 1;
+        let here = old.experiment_id().and_then(|id| self.known.names.get(id));
+        if let Some(here) = here.filter(|name| **name != run.start.experiment) {
+            *self.elsewhere.entry((run.start.experiment.clone(), here.clone())).or_default() += 1;
         }
     }
 }

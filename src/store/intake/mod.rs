@@ -76,6 +76,7 @@ pub struct Intake<'a> {
     /// Whose ids are, as far as runs of a scope asked for them.
     owners: scope::Owners,
     experiments: BTreeMap<String, ExperimentState>,
+    known: experiments::KnownExperiments,
     goals: Vec<GoalEntry>,
     /// Experiments that have another name here than in the source, by that one.
     named_here: HashMap<String, String>,
@@ -116,6 +117,7 @@ impl<'a> Intake<'a> {
         };
         there.run_ids(each).await?;
         let (experiments, goals, _) = merge::experiments(there.cut(), there.live(), &there.live().states);
+        let known = experiments::KnownExperiments::of(experiments.values());
         let experiments = experiments.into_values().map(|e| (e.name().to_string(), e)).collect();
         Ok(Intake {
             to,
@@ -126,6 +128,7 @@ impl<'a> Intake<'a> {
             seen: HashSet::new(),
             owners: scope::Owners::new(),
             experiments,
+            known,
             goals,
             named_here: HashMap::new(),
             deleted: BTreeSet::new(),

@@ -78,7 +78,7 @@ pub fn experiment(name: &str, mut tags: Vec<(String, Option<String>)>, deleted: 
         name: name.to_string(),
         tags,
         identity: Some("mlflow.artifact_location"),
-        origin: &["mlflow.experiment_id", "mlflow.artifact_location", "mlflow.creation_time"],
+        origin: &["mlflow.creation_time", "mlflow.experiment_id", "mlflow.artifact_location"],
         named: Some(NAME),
         deleted,
         goals: Vec::new(),
