@@ -41,26 +41,21 @@ impl Intake<'_> {
     /// another one may have the old name by now.
     pub fn follow_names(&mut self, experiments: &[ForeignExperiment]) -> Result<()> {
         // Of names that were passed on, each becomes free once the next one is.
-        let mut left: Vec<&ForeignExperiment> = experiments.iter().collect();
-        loop {
-            let before = left.len();
-            let mut stay = Vec::new();
-            for new in left {
-                match self.known_as(new) {
-                    Some(old) if self.is_its_name(new, &old) && check_experiment(&new.name).is_ok() => {
-                        match self.experiments.contains_key(&new.name) {
-                            true => stay.push(new),
-                            false => self.rename(&old, new)?,
-                        }
-                    }
-                    _ => {}
+        let mut waiting: HashMap<&str, &ForeignExperiment> = HashMap::new();
+        for new in experiments {
+            let mut next = Some(new);
+            while let Some(new) = next.take() {
+                let old = self.known_as(new).filter(|old| self.is_its_name(new, old));
+                let Some(old) = old.filter(|_| check_experiment(&new.name).is_ok()) else { continue };
+                if self.experiments.contains_key(&new.name) {
+                    waiting.insert(&new.name, new);
+                } else {
+                    self.rename(&old, new)?;
+                    next = waiting.remove(old.as_str());
                 }
             }
-            if stay.len() == before || stay.is_empty() {
-                return Ok(());
-            }
-            left = stay;
         }
+        Ok(())
     }
 
     /// Whether anything here may have got another name in its source.
