@@ -58,7 +58,7 @@ impl Error {
             Error::Query(e) => e.kind(),
             Error::Report(e) => e.source.as_deref().map_or(ErrorKind::InvalidInput, Error::kind),
             Error::Import(e) => match e {
-                ImportError::NotRecognised { .. } => ErrorKind::InvalidInput,
+                ImportError::NotRecognised { .. } | ImportError::Elsewhere { .. } => ErrorKind::InvalidInput,
                 ImportError::Pattern { .. } | ImportError::NoColumn { .. } | ImportError::Mapping { .. } => {
                     ErrorKind::InvalidInput
                 }

@@ -15,6 +15,10 @@ pub fn of(e: &Error) -> Vec<String> {
                 "tables in a folder are named: `runlake import table 'FOLDER/*.csv'`".to_string(),
             ]
         }
+        Error::Import(ImportError::Elsewhere { .. }) => {
+            let server = "a server of MLflow keeps its runs where its --backend-store-uri says";
+            vec![format!("{server}: name that folder, or that file as `sqlite:///mlflow.db`")]
+        }
         Error::Import(ImportError::NoColumn { .. }) => {
             vec!["a column is named as it stands there, or by a pattern such as 'val_*'".to_string()]
         }

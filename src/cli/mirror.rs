@@ -2,8 +2,9 @@
 //! for such things, again only where it changed.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use runlake::import::foreign::{self, Cached, Skipped, TableMapping};
+use runlake::import::foreign::{self, Cached, Skipped, Source, SourceKind, TableMapping};
 use runlake::{Error, Store};
 
 use super::output::{counted, say};
@@ -45,10 +46,12 @@ async fn open(place: &str, mapping: Option<&Path>) -> Result<Store, Failure> {
         None => foreign::open(place, None).map_err(Error::from)?,
     };
     let [source] = sources.as_slice() else {
-        let places: Vec<_> = sources.iter().map(|s| format!("'{}'", s.place().display())).collect();
-        return Err(
-            Failure::usage(format!("'{place}' holds several stores: {}", places.join(", "))).hint("name one of them")
-        );
+        let each = |s: &Arc<dyn Source>| format!("{} '{}'", s.kind(), s.place().display());
+        let found = sources.iter().map(each).collect::<Vec<_>>().join(", ");
+        let readable = sources.iter().find(|source| source.kind() != SourceKind::Unreadable);
+        let one = readable.unwrap_or(&sources[0]).place().display().to_string();
+        let several = format!("'{place}' holds several stores, and one can be asked at a time: {found}");
+        return Err(Failure::usage(several).hint(format!("name the one that you mean: `--from '{one}'`")));
     };
     let folder = folder().ok_or_else(|| {
         Failure::new("there is no folder to keep what is read").hint("XDG_CACHE_HOME or HOME names one")

@@ -261,6 +261,11 @@ pub fn resolve_experiment(experiments: &BTreeMap<String, ExperimentState>, name:
     if let Some(state) = experiments.values().find(|e| e.name() == name) {
         return state.id.clone();
     }
+    free_id(experiments, name)
+}
+
+/// The id of a new experiment of this name.
+pub fn free_id(experiments: &BTreeMap<String, ExperimentState>, name: &str) -> ExperimentId {
     let mut candidates = (0..).map(|nth| ExperimentId::derive(name, nth));
     candidates.find(|id| !experiments.contains_key(id.as_str())).expect("ids do not run out")
 }

@@ -1,11 +1,11 @@
 //! Live records merged with what is sealed of the same runs: the one piece that reading and sealing share, so that both
 //! give the same answer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use arrow::array::RecordBatch;
 
-use super::cut::{Cut, GoalEntry, resolve_experiment};
+use super::cut::{Cut, GoalEntry, free_id, resolve_experiment};
 use super::error::{Result, StoreError};
 use super::live::Live;
 use super::points::SortedPoints;
@@ -73,6 +73,7 @@ pub async fn merge_states(
     let touched: BTreeSet<RunId> = states.keys().chain(extra).cloned().collect();
     let mut sealed = sealed::states(snapshot, &touched).await?;
     let mut runs = BTreeMap::new();
+    let nameless = resolve_experiment(&experiments, NAMELESS);
     for run in touched {
         let old = sealed.remove(&run);
         let mut state = match (old.clone(), states.remove(&run)) {
@@ -82,7 +83,7 @@ pub async fn merge_states(
             }
             (old, new) => old.or(new).unwrap_or_else(|| RunState::new(run.clone())),
         };
-        let experiment = started.get(&run).cloned().unwrap_or_else(|| resolve_experiment(&experiments, NAMELESS));
+        let experiment = started.get(&run).unwrap_or(&nameless).clone();
         state.file_under(experiment);
         let status = match state.status() {
             Status::Running if state.is_running_elsewhere() => Status::Running,
@@ -92,7 +93,6 @@ pub async fn merge_states(
         runs.insert(run, MergedRun { state, sealed: old, status });
     }
     let mut merged = Merged { runs, experiments, goals };
-    let nameless = resolve_experiment(&merged.experiments, NAMELESS);
     if let Some(created) =
         merged.runs.values().filter(|r| *r.experiment_id() == nameless).map(|r| r.state.start_time()).min()
     {
@@ -129,6 +129,7 @@ pub fn experiments(
     let mut goals: BTreeMap<(String, String), GoalState> =
         cut.goals.iter().map(|g| ((g.experiment_id.clone(), g.state.goal.key.clone()), g.state.clone())).collect();
     let mut started = BTreeMap::new();
+    let mut names = Names::of(&all);
     for (version, event) in events {
         let name = match &event {
             Event::Start(_, name) => name,
@@ -137,10 +138,13 @@ pub fn experiments(
             Event::Goal(goal) => goal.experiment.as_str(),
         };
         let id = match &event {
-            Event::Origin(origin) => adopted(&all, origin),
-            _ => resolve_experiment(&all, name),
+            Event::Origin(origin) => names.adopted(&all, origin),
+            _ => names.resolve(&all, name),
         };
-        let state = all.entry(id.to_string()).or_insert_with(|| ExperimentState::new(id.clone(), name, version.time));
+        let state = all.entry(id.to_string()).or_insert_with(|| {
+            names.add(name, &id);
+            ExperimentState::new(id.clone(), name, version.time)
+        });
         match event {
             Event::Start(run, _) => {
                 // Nobody deleted a run that did not exist yet.
@@ -148,7 +152,13 @@ pub fn experiments(
                 started.insert(run.clone(), id);
             }
             Event::Origin(origin) => state.created = state.created.min(origin.created),
-            Event::Edit(edit) => state.apply(version, edit.clone()),
+            Event::Edit(edit) => {
+                state.apply(version, edit.clone());
+                if edit.rename.is_some() {
+                    names.remove(name, &id);
+                    names.add(state.name(), &id);
+                }
+            }
             Event::Goal(goal) => {
                 let place = (id.to_string(), goal.key.clone());
                 if goals.get(&place).is_none_or(|old| old.version <= version) {
@@ -161,11 +171,39 @@ pub fn experiments(
     (all, goals, started)
 }
 
-/// The id of an experiment that comes from another store: its own one, unless the name or the id is in use here.
-fn adopted(all: &BTreeMap<String, ExperimentState>, origin: &ExperimentOrigin) -> ExperimentId {
-    match &origin.id {
-        Some(id) if !all.contains_key(id.as_str()) && all.values().all(|e| e.name() != origin.experiment) => id.clone(),
-        _ => resolve_experiment(all, &origin.experiment),
+/// Who has a name at a moment: looked up for each record, where there may be thousands of experiments.
+struct Names(HashMap<String, BTreeSet<ExperimentId>>);
+
+impl Names {
+    fn of(all: &BTreeMap<String, ExperimentState>) -> Names {
+        let mut names = Names(HashMap::new());
+        all.values().for_each(|e| names.add(e.name(), &e.id));
+        names
+    }
+
+    fn add(&mut self, name: &str, id: &ExperimentId) {
+        self.0.entry(name.to_string()).or_default().insert(id.clone());
+    }
+
+    fn remove(&mut self, name: &str, id: &ExperimentId) {
+        if let Some(ids) = self.0.get_mut(name) {
+            ids.remove(id);
+        }
+    }
+
+    /// What [`resolve_experiment`] says, without a look at all of them.
+    fn resolve(&self, all: &BTreeMap<String, ExperimentState>, name: &str) -> ExperimentId {
+        let known = self.0.get(name).and_then(BTreeSet::first);
+        known.cloned().unwrap_or_else(|| free_id(all, name))
+    }
+
+    /// The id of an experiment that comes from another store: its own one, unless the name or the id is in use here.
+    fn adopted(&self, all: &BTreeMap<String, ExperimentState>, origin: &ExperimentOrigin) -> ExperimentId {
+        let is_taken = self.0.get(&origin.experiment).is_some_and(|ids| !ids.is_empty());
+        match &origin.id {
+            Some(id) if !all.contains_key(id.as_str()) && !is_taken => id.clone(),
+            _ => self.resolve(all, &origin.experiment),
+        }
     }
 }
 

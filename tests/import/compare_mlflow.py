@@ -209,17 +209,31 @@ class Comparison:
             self.equal("metrics of models", run, theirs, list(ours.values()))
 
 
-def compare(binary: str, name: str, uri: str, place: str) -> None:
+def rename(client: MlflowClient) -> None:
+    """Names that went on to other experiments since the first import, and runs that came to these."""
+    ids = {e.name: e.experiment_id for e in client.search_experiments(ViewType.ACTIVE_ONLY)}
+    client.rename_experiment(ids["empty"], "churn, all of it")
+    client.rename_experiment(ids["churn/über"], "empty")
+    for experiment in [ids["empty"], ids["churn/über"], client.create_experiment("churn/über")]:
+        client.set_terminated(client.create_run(experiment, run_name="after the renames").info.run_id)
+
+
+def compare(binary: str, name: str, uri: str, place: str, change=None) -> None:
+    """Imports and compares; then once more, after a change of the source."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(binary, pathlib.Path(folder) / "store")
         subprocess.run([binary, "init", str(store.folder)], check=True, stdout=subprocess.DEVNULL)
-        for command in [["import", place], ["import", "--audit", place], ["seal"], ["import", "--audit", place]]:
-            done = subprocess.run(
-                [binary, "--store", str(store.folder), *command], capture_output=True, text=True, stdin=subprocess.DEVNULL
-            )
-            if done.returncode != 0:
-                sys.exit(f"{name}: runlake {' '.join(command)} failed\n{done.stdout}{done.stderr}")
-        Comparison(name, MlflowClient(uri), store).all()
+        for step in [None, change] if change else [None]:
+            if step:
+                step(MlflowClient(uri))
+                name += ", renamed"
+            for command in [["import", place], ["import", "--audit", place], ["seal"], ["import", "--audit", place]]:
+                done = subprocess.run(
+                    [binary, "--store", str(store.folder), *command], capture_output=True, text=True, stdin=subprocess.DEVNULL
+                )
+                if done.returncode != 0:
+                    sys.exit(f"{name}: runlake {' '.join(command)} failed\n{done.stdout}{done.stderr}")
+            Comparison(name, MlflowClient(uri), store).all()
 
 
 def main() -> None:
@@ -233,10 +247,10 @@ def main() -> None:
         os.chdir(folder)
         root, database = folder / "mlruns", folder / "mlflow.db"
         fill(MlflowClient(root.as_uri()), folder)
-        compare(binary, "folder", root.as_uri(), str(root))
+        compare(binary, "folder", root.as_uri(), str(root), rename)
         uri = f"sqlite:///{database}"
         fill(MlflowClient(uri, uri), folder)
-        compare(binary, "database", uri, uri)
+        compare(binary, "database", uri, uri, rename)
         searched = folder / "searched"
         search_mlflow.compare(binary, "folder", searched.as_uri(), str(searched))
         uri = f"sqlite:///{folder / 'searched.db'}"

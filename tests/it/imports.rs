@@ -5,7 +5,7 @@ use std::path::Path;
 
 use runlake::Store;
 
-use crate::ask::one;
+use crate::ask::{now, one};
 use crate::killed_imports::mlflow;
 use crate::program::{done, runlake, text};
 
@@ -80,8 +80,15 @@ async fn a_foreign_store_is_asked_in_place_and_read_again_once_it_changed() {
     let uri = command(&["sql", "--from", "mlruns", "--format", "csv", "-c", "SELECT uri FROM artifacts LIMIT 1"]);
     assert!(uri.lines().nth(1).unwrap().starts_with("file:///"), "{uri}");
     command(&["export", "--from", "mlruns", "--runs", "--out", out.to_str().unwrap()]);
+    // An export is whole: the files come along.
     let lines = fs::read_to_string(out.join("runs.jsonl")).unwrap();
-    assert!(lines.contains(r#""path":"out.txt","uri":"file:///"#), "{lines}");
+    assert!(lines.contains(r#""path":"out.txt","source":"artifacts/run00002/out.txt","digest":""#), "{lines}");
+    assert_eq!(fs::read_to_string(out.join("artifacts/run00002/out.txt")).unwrap(), "output of 2");
+    let to = dir.path().join("to");
+    Store::create(&to).unwrap();
+    done(runlake(&to).arg("log").arg(out.join("runs.jsonl")));
+    done(runlake(&to).arg("verify"));
+    assert_eq!(now(&Store::open(&to).unwrap(), "SELECT sum(size) FROM artifacts").await, [["44"]]);
 }
 
 #[test]
@@ -97,5 +104,26 @@ fn what_is_no_store_of_anybody_is_wrong_usage() {
         let output = runlake(&store).arg("import").args(&args).output().unwrap();
         let err = text(&output.stderr);
         assert!(output.status.code() != Some(0) && err.contains(says), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn which_of_several_stores_is_asked_has_to_be_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("project");
+    mlflow(&place.join("mlruns"), 1);
+    let db = rusqlite::Connection::open(place.join("mlflow.db")).unwrap();
+    db.execute_batch("CREATE TABLE runs (run_uuid TEXT); CREATE TABLE experiments (experiment_id INTEGER)").unwrap();
+    let mut command = runlake(Path::new("/nowhere"));
+    command.env("XDG_CACHE_HOME", dir.path().join("cache")).args(["sql", "-c", "SELECT 1", "--from"]).arg(&place);
+    let output = command.output().unwrap();
+    let (place, err) = (place.display(), text(&output.stderr));
+    for said in [
+        "holds several stores, and one can be asked at a time".to_string(),
+        format!("MLflow database '{place}/mlflow.db'"),
+        format!("MLflow folder '{place}/mlruns'"),
+        format!("`--from '{place}/mlflow.db'`"),
+    ] {
+        assert!(err.contains(&said) && output.status.code() == Some(2), "{said} in {err}");
     }
 }

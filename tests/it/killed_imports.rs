@@ -16,7 +16,7 @@ use prost::Message;
 use runlake::Store;
 use rusqlite::Connection;
 
-use crate::ask::{Rows, now};
+use crate::ask::{Rows, rows};
 use crate::program::{done, kill, runlake};
 
 fn write(path: &Path, content: impl AsRef<[u8]>) {
@@ -242,6 +242,8 @@ fn tables(root: &Path, runs: u32) {
 /// All that a store holds, save what an import has of its own: when it made an experiment, and where bytes lie.
 async fn everything(store: &Path) -> Vec<Rows> {
     let store = Store::open(store).unwrap();
+    // One for all of them: each would read what is live again.
+    let session = store.session().await.unwrap();
     let mut all = Vec::new();
     for sql in [
         "SELECT run_id, experiment, name, status, start_time, end_time, \"user\", config_id, notes FROM runs ORDER BY 1",
@@ -258,60 +260,80 @@ async fn everything(store: &Path) -> Vec<Rows> {
         "SELECT experiment, tags FROM experiments ORDER BY 1",
         "SELECT key, goal, source FROM metric_defs ORDER BY 1",
     ] {
-        all.push(now(&store, sql).await);
+        all.push(rows(&session, sql).await);
     }
     all
 }
 
-#[tokio::test]
-async fn killed_imports_and_the_next_one_add_up_to_a_clean_one() {
-    type Make = fn(&Path, u32);
-    let kinds: [(&str, Make, u32, &[&str]); 6] = [
-        ("mlruns", mlflow, 300, &["import", "mlflow"]),
-        ("root", rubicon, 120, &["import", "rubicon"]),
-        ("export", neptune, 120, &["import", "neptune"]),
-        ("study.db", optuna, 500, &["import", "optuna"]),
-        ("logs", tensorboard, 300, &["import", "tensorboard"]),
-        ("out", tables, 250, &["import", "--params-file", "config.yaml", "--run-from-path", "table"]),
-    ];
-    for (n, (name, make, runs, words)) in kinds.into_iter().enumerate() {
-        let dir = tempfile::tempdir().unwrap();
-        let place = dir.path().join(name);
-        make(&place, runs);
-        let place = if name == "out" { place.join("*/metrics.csv") } else { place };
-        let [clean, torn] = ["clean", "torn"].map(|name| dir.path().join(name));
-        let import = |store: &Path| {
-            let mut command = runlake(store);
-            command.args(words).arg(&place).stdout(Stdio::null()).stderr(Stdio::null());
-            command
-        };
-        Store::create(&clean).unwrap();
-        let begun = Instant::now();
-        assert!(import(&clean).status().unwrap().success(), "{name}");
-        let takes = begun.elapsed();
-        let wanted = everything(&clean).await;
-        assert_eq!(wanted[0].len(), runs as usize, "{name}");
-
-        Store::create(&torn).unwrap();
-        let mut killed = 0;
-        // At other moments for each kind, so that together they hit more of them.
-        for share in [0.3, 0.5, 0.65, 0.8].map(|share| share + 0.03 * n as f64) {
-            let mut child = import(&torn).spawn().unwrap();
-            std::thread::sleep(Duration::from_secs_f64(takes.as_secs_f64() * share));
-            killed += u32::from(child.try_wait().unwrap().is_none());
-            kill(&mut child);
-            if killed == 2 {
-                done(runlake(&torn).arg("seal"));
-            }
+/// Kills imports of what `make` makes, at four moments, and compares what they and the next one add up to with a clean one.
+///
+/// One test for each kind, so that they share the cores with others; `later` shifts the moments, so that together they hit more.
+async fn kill_and_compare(name: &str, make: fn(&Path, u32), runs: u32, words: &[&str], later: f64) {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join(name);
+    make(&place, runs);
+    let place = if name == "out" { place.join("*/metrics.csv") } else { place };
+    let [clean, torn] = ["clean", "torn"].map(|name| dir.path().join(name));
+    let import = |store: &Path| {
+        let mut command = runlake(store);
+        command.args(words).arg(&place).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    Store::create(&clean).unwrap();
+    let begun = Instant::now();
+    assert!(import(&clean).status().unwrap().success(), "{name}");
+    let takes = begun.elapsed();
+    Store::create(&torn).unwrap();
+    let mut killed = 0;
+    // Right away, while an import takes as long as it did.
+    for share in [0.3, 0.5, 0.65, 0.8].map(|share| share + later) {
+        let mut child = import(&torn).spawn().unwrap();
+        std::thread::sleep(Duration::from_secs_f64(takes.as_secs_f64() * share));
+        killed += u32::from(child.try_wait().unwrap().is_none());
+        kill(&mut child);
+        if killed == 2 {
+            done(runlake(&torn).arg("seal"));
         }
-        assert!(killed > 0, "{name}: every import ended before it was killed");
-        done(runlake(&torn).args(words).arg(&place));
-        let found = everything(&torn).await;
-        for (found, wanted) in found.iter().zip(&wanted) {
-            let differs = found.iter().zip(wanted).find(|(found, wanted)| found != wanted);
-            assert!(found == wanted, "{name}: {} rows, {} wanted; {differs:?}", found.len(), wanted.len());
-        }
-        let audit: Vec<&str> = words.iter().copied().chain(["--audit"]).collect();
-        done(runlake(&torn).args(audit).arg(&place));
     }
+    assert!(killed > 0, "{name}: every import ended before it was killed");
+    done(runlake(&torn).args(words).arg(&place));
+    let (found, wanted) = (everything(&torn).await, everything(&clean).await);
+    assert_eq!(wanted[0].len(), runs as usize, "{name}");
+    for (found, wanted) in found.iter().zip(&wanted) {
+        let differs = found.iter().zip(wanted).find(|(found, wanted)| found != wanted);
+        assert!(found == wanted, "{name}: {} rows, {} wanted; {differs:?}", found.len(), wanted.len());
+    }
+    let audit: Vec<&str> = words.iter().copied().chain(["--audit"]).collect();
+    done(runlake(&torn).args(audit).arg(&place));
+}
+
+#[tokio::test]
+async fn killed_imports_of_mlflow_and_the_next_one_add_up_to_a_clean_one() {
+    kill_and_compare("mlruns", mlflow, 300, &["import", "mlflow"], 0.0).await;
+}
+
+#[tokio::test]
+async fn killed_imports_of_rubicon_and_the_next_one_add_up_to_a_clean_one() {
+    kill_and_compare("root", rubicon, 120, &["import", "rubicon"], 0.03).await;
+}
+
+#[tokio::test]
+async fn killed_imports_of_neptune_and_the_next_one_add_up_to_a_clean_one() {
+    kill_and_compare("export", neptune, 120, &["import", "neptune"], 0.06).await;
+}
+
+#[tokio::test]
+async fn killed_imports_of_optuna_and_the_next_one_add_up_to_a_clean_one() {
+    kill_and_compare("study.db", optuna, 500, &["import", "optuna"], 0.09).await;
+}
+
+#[tokio::test]
+async fn killed_imports_of_tensorboard_and_the_next_one_add_up_to_a_clean_one() {
+    kill_and_compare("logs", tensorboard, 300, &["import", "tensorboard"], 0.12).await;
+}
+
+#[tokio::test]
+async fn killed_imports_of_tables_and_the_next_one_add_up_to_a_clean_one() {
+    let words = ["import", "--params-file", "config.yaml", "--run-from-path", "table"];
+    kill_and_compare("out", tables, 250, &words, 0.15).await;
 }

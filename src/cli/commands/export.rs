@@ -176,7 +176,8 @@ async fn runs(place: &Place, args: &ExportArgs, ids: &[String]) -> Outcome {
     let whole = ids.is_empty() && args.experiment.is_none() && args.condition.is_none();
     let runs = chosen(&store, args, ids).await?;
     let progress = Progress::of(runs.len() as u64, "exporting runs");
-    let options = RunsOptions { whole, as_of: args.asked.past.as_of };
+    // The files of a mirrored source lie there, and nowhere else.
+    let options = RunsOptions { whole, as_of: args.asked.past.as_of, fetch: args.asked.from.is_some() };
     let written = write_runs(&store, &runs, options, folder.path(), |_| progress.done(1)).await;
     drop(progress);
     let written = written.map_err(failed)?;

@@ -33,6 +33,61 @@ pub(super) fn copy(store: &Store, folder: &Path, run: &RunId, entry: &ArtifactEn
     }
 }
 
+/// Whether an artifact lies in a file of this machine, beside the store.
+pub(super) fn is_beside(entry: &ArtifactEntry) -> bool {
+    entry.uri.starts_with("file:")
+}
+
+/// Copies the content of a file beside the store below the folder, and gives its path there with what it holds now; or why it
+/// cannot be read.
+pub(super) fn fetch(
+    folder: &Path,
+    run: &RunId,
+    entry: &ArtifactEntry,
+) -> Result<Result<(String, ArtifactEntry), String>, RunsError> {
+    let source = url::Url::parse(&entry.uri).ok().and_then(|url| url.to_file_path().ok());
+    let Some(source) = source else { return Ok(Err(format!("'{}' is no file", entry.uri))) };
+    let unreadable = |e: io::Error| format!("'{}' cannot be read: {e}", source.display());
+    let mut content = match open(&source) {
+        Ok(content) => content,
+        Err(e) => return Ok(Err(unreadable(e))),
+    };
+    let other = blake3::hash(entry.path.as_bytes()).to_hex();
+    let mut name = format!("{FILES}/{run}/{}", entry.path);
+    let mut file = create(&folder.join(&name));
+    if file.is_err() {
+        name = format!("{FILES}/{run}/~{other}");
+        file = create(&folder.join(&name));
+    }
+    let path = folder.join(&name);
+    let mut file = file.map_err(RunsError::io(&path))?;
+    let (mut hash, mut size, mut buffer) = (blake3::Hasher::new(), 0, vec![0; 1 << 16]);
+    loop {
+        match content.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => {
+                hash.update(&buffer[..n]);
+                size += n as i64;
+                file.write_all(&buffer[..n]).map_err(RunsError::io(&path))?;
+            }
+            Err(e) => {
+                drop(std::fs::remove_file(&path));
+                return Ok(Err(unreadable(e)));
+            }
+        }
+    }
+    let digest = hash.finalize().to_hex().to_string();
+    Ok(Ok((name, ArtifactEntry { size, digest, ..entry.clone() })))
+}
+
+/// Opens a regular file and nothing else: a pipe would be waited for, a link may lead anywhere.
+fn open(path: &Path) -> io::Result<File> {
+    match std::fs::symlink_metadata(path)?.is_file() {
+        true => File::open(path),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
+    }
+}
+
 fn create(path: &Path) -> io::Result<File> {
     std::fs::create_dir_all(path.parent().expect("it lies in a folder"))?;
     File::create_new(path)

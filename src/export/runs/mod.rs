@@ -31,6 +31,9 @@ pub struct RunsOptions {
     pub whole: bool,
     /// The sealed state of that time; the newest one with what is live, unless it is said.
     pub as_of: Option<AsOf>,
+    /// Copies files that lie beside the store on this machine (`file://`) as well, as those of a mirrored source do. Else
+    /// their lines say where they are.
+    pub fetch: bool,
 }
 
 /// A file of a run that the store cannot give.
@@ -101,7 +104,8 @@ pub async fn write_runs(
 ) -> Result<RunsWritten, RunsError> {
     let path = folder.join(LINES);
     let file = File::create_new(&path).map_err(RunsError::io(&path))?;
-    let mut writer = Writer { store, folder, path: &path, out: BufWriter::new(file), written: RunsWritten::default() };
+    let (out, written, fetch) = (BufWriter::new(file), RunsWritten::default(), options.fetch);
+    let mut writer = Writer { store, folder, path: &path, out, written, fetch };
     let taken = store.take_out(runs, options.whole, options.as_of, |part| {
         let begins = matches!(part, Part::Record(Record::Start(_)));
         writer.part(part)?;
@@ -124,6 +128,7 @@ struct Writer<'a> {
     path: &'a Path,
     out: BufWriter<File>,
     written: RunsWritten,
+    fetch: bool,
 }
 
 impl Writer<'_> {
@@ -132,22 +137,26 @@ impl Writer<'_> {
             Part::Experiment(origin, edit) => self.line(line::experiment(&origin, &edit)),
             Part::Rows(run, name, rows) => self.line(rows::line(run, name, &rows)),
             Part::Record(Record::Artifact { run, artifact }) => {
-                let line = match files::is_elsewhere(&artifact) {
-                    true => line::artifact_elsewhere(&run, &artifact),
+                let copied = match files::is_elsewhere(&artifact) {
+                    true if self.fetch && files::is_beside(&artifact) => files::fetch(self.folder, &run, &artifact)?,
+                    true => return self.line(line::artifact_elsewhere(&run, &artifact)),
                     false => match files::copy(self.store, self.folder, &run, &artifact) {
-                        Ok(source) => {
-                            self.written.artifacts += 1;
-                            self.written.artifact_bytes += artifact.size as u64;
-                            line::artifact(&run, &artifact, &source)
-                        }
+                        Ok(source) => Ok((source, artifact.clone())),
                         // What the store cannot give; what cannot be written is another matter.
-                        Err(RunsError::Store(e)) => {
-                            let (path, reason) = (artifact.path, e.to_string());
-                            self.written.lost.push(LostFile { run, path, reason });
-                            return Ok(());
-                        }
+                        Err(RunsError::Store(e)) => Err(e.to_string()),
                         Err(e) => return Err(e),
                     },
+                };
+                let line = match copied {
+                    Ok((source, artifact)) => {
+                        self.written.artifacts += 1;
+                        self.written.artifact_bytes += artifact.size as u64;
+                        line::artifact(&run, &artifact, &source)
+                    }
+                    Err(reason) => {
+                        self.written.lost.push(LostFile { run, path: artifact.path, reason });
+                        return Ok(());
+                    }
                 };
                 self.line(line)
             }

@@ -11,7 +11,7 @@ use crate::model::*;
 use crate::store::testing::{Dump, dump, log_everything, new_store};
 use crate::store::{Metrics, RunOptions};
 
-const WHOLE: RunsOptions = RunsOptions { whole: true, as_of: None };
+const WHOLE: RunsOptions = RunsOptions { whole: true, as_of: None, fetch: false };
 
 /// Writes all runs to a folder and logs them into a store of their own.
 async fn round_trip(store: &Store, dir: &Path) -> Store {

@@ -50,6 +50,14 @@ pub async fn import(
     if !options.dry_run {
         target.seal_if_large().await?;
     }
+    let panicked = || ImportError::Panicked { path: source.place().to_path_buf() };
+    let mut intake = Intake::begin(target, options).await?;
+    if intake.may_be_renamed() {
+        let reading = Arc::clone(source);
+        let experiments =
+            tokio::task::spawn_blocking(move || reading.experiments()).await.map_err(|_| panicked())??;
+        intake.follow_names(&experiments)?;
+    }
     let (sender, mut items) = mpsc::channel(AHEAD);
     let reading = Arc::clone(source);
     let reader = tokio::task::spawn_blocking(move || {
@@ -57,7 +65,6 @@ pub async fn import(
         reading.walk(&mut Out::new(&mut give))
     });
 
-    let mut intake = Intake::begin(target, options).await?;
     let mut skipped = Vec::new();
     let mut group: Vec<ForeignRun> = Vec::new();
     let (mut points, mut looked_at) = (0, 0);
@@ -74,7 +81,8 @@ pub async fn import(
                     }
                 }
             }
-            Item::Run(run) => {
+            Item::Run(mut run) => {
+                intake.place(&mut run);
                 points += run.points.len();
                 group.push(*run);
             }
@@ -97,9 +105,10 @@ pub async fn import(
     }
     take(&mut intake, &mut group, &mut skipped, &mut progress).await?;
     intake.finish()?;
+    skipped.extend(told(&mut intake));
     let report = ImportReport { found: intake.found().clone(), added: intake.added().clone(), skipped };
     drop(intake);
-    let read = reader.await.map_err(|_| ImportError::Panicked { path: source.place().to_path_buf() })?;
+    let read = reader.await.map_err(|_| panicked())?;
     // What was read before an error stays, as safe as anything.
     if !options.dry_run {
         target.close_segment()?;
@@ -117,11 +126,13 @@ async fn take(
     let runs = std::mem::take(group);
     let n = runs.len() as u64;
     intake.runs(runs).await?;
-    skipped.extend(intake.take_refused().into_iter().map(|r| Skipped {
-        place: r.place,
-        reason: r.reason,
-        is_loss: r.is_loss,
-    }));
+    skipped.extend(told(intake));
     progress(n);
     Ok(())
+}
+
+/// What the store has not taken, since this was last asked.
+fn told(intake: &mut Intake<'_>) -> impl Iterator<Item = Skipped> + use<> {
+    let refused = intake.take_refused().into_iter();
+    refused.map(|r| Skipped { place: r.place, reason: r.reason, is_loss: r.is_loss })
 }

@@ -15,6 +15,14 @@ pub enum ImportError {
         /// The path.
         path: PathBuf,
     },
+    /// A server or a database elsewhere.
+    #[error(
+        "addresses that begin with '{scheme}' are not read: only folders and files of this machine, and SQLite databases"
+    )]
+    Elsewhere {
+        /// How the address begins; the rest may hold a password.
+        scheme: String,
+    },
     /// It cannot be read.
     #[error("'{}' cannot be read: {source}", path.display())]
     Io {
@@ -71,8 +79,8 @@ pub enum ImportError {
 impl ImportError {
     /// Whether something else was asked for than there is.
     pub fn is_usage(&self) -> bool {
-        use ImportError::{Mapping, NoColumn, NotRecognised, Pattern};
-        matches!(self, NotRecognised { .. } | Pattern { .. } | NoColumn { .. } | Mapping { .. })
+        use ImportError::{Elsewhere, Mapping, NoColumn, NotRecognised, Pattern};
+        matches!(self, NotRecognised { .. } | Elsewhere { .. } | Pattern { .. } | NoColumn { .. } | Mapping { .. })
     }
 
     pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> ImportError + '_ {

@@ -142,6 +142,12 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// What a quick look tells of its size.
     fn holdings(&self) -> Result<Holdings, ImportError>;
 
+    /// Experiments that may have got another name since they came along, under their present ones: without their runs, and
+    /// only with tags that tell which ones they are.
+    fn experiments(&self) -> Result<Vec<ForeignExperiment>, ImportError> {
+        Ok(Vec::new())
+    }
+
     /// Text that is another one after anything has changed. It reads no content, only sizes and times of files.
     fn fingerprint(&self) -> Result<String, ImportError>;
 
@@ -227,6 +233,9 @@ impl<'a> Out<'a> {
 /// [`ImportError::NotRecognised`] when there is none.
 pub fn open(place: &str, tool: Option<Tool>) -> Result<Vec<Arc<dyn Source>>, ImportError> {
     let path = local_path(place);
+    if let Some((scheme, _)) = place.split_once("://").filter(|_| path == Path::new(place) && !path.exists()) {
+        return Err(ImportError::Elsewhere { scheme: format!("{scheme}://") });
+    }
     let mut found: Vec<Arc<dyn Source>> = Vec::new();
     if matches!(tool, None | Some(Tool::Mlflow)) {
         mlflow::detect(&path, &mut found)?;
@@ -290,6 +299,11 @@ mod tests {
             ("file:///srv/my%20runs", "/srv/my runs"),
         ] {
             assert_eq!(local_path(place), PathBuf::from(path));
+        }
+        for place in ["http://localhost:5000", "postgresql+psycopg2://me:secret@host/runs", "s3://bucket/mlruns"] {
+            let error = open(place, None).unwrap_err();
+            assert!(error.is_usage() && !error.to_string().contains("secret"), "{error}");
+            assert!(error.to_string().contains(&place[..place.find("://").unwrap() + 3]), "{error}");
         }
     }
 }

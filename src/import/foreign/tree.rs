@@ -18,14 +18,14 @@ pub enum Is {
     File(u64),
     /// A folder.
     Folder,
-    /// Neither: a link, a pipe, a device.
-    Other,
+    /// What is not read, and why: a link, a pipe, a device, a name that is not UTF-8.
+    Other(&'static str),
 }
 
 /// A name in a folder.
 #[derive(Debug, Clone)]
 pub struct Name {
-    /// The name; names that are not UTF-8 are told as skipped.
+    /// The name; where it is not UTF-8, what comes nearest.
     pub name: String,
     /// What it is.
     pub is: Is,
@@ -48,12 +48,15 @@ pub fn list(dir: &Path) -> io::Result<Vec<Name>> {
         let is = match meta.file_type() {
             t if t.is_dir() => Is::Folder,
             t if t.is_file() => Is::File(meta.len()),
-            _ => Is::Other,
+            _ => Is::Other("it is neither a file nor a folder; links are not followed"),
         };
         let name = entry.file_name();
         match name.into_string() {
             Ok(name) => names.push(Name { name, is }),
-            Err(name) => names.push(Name { name: name.to_string_lossy().into_owned(), is: Is::Other }),
+            Err(name) => {
+                let is = Is::Other("its name is not UTF-8, and cannot be one here; give it another one");
+                names.push(Name { name: name.to_string_lossy().into_owned(), is });
+            }
         }
     }
     names.sort_by(|a, b| a.name.cmp(&b.name));
@@ -112,7 +115,7 @@ pub fn files_below(dir: &Path, out: &mut Out<'_>, mut each: impl FnMut(&str, &Pa
                 Is::Folder => folders.push((format!("{prefix}{name}/"), path)),
                 Is::File(_) if name == ".DS_Store" => {}
                 Is::File(size) => each(&format!("{prefix}{name}"), &path, size, out),
-                Is::Other => out.skip(path.display(), "it is neither a file nor a folder; links are not followed"),
+                Is::Other(why) => out.skip(path.display(), why),
             }
         }
     }

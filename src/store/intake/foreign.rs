@@ -1,5 +1,7 @@
 //! A run of another store, whole, in the words of this one.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use crate::model::{
     Status, Step, Version,
 };
 use crate::store::artifact::check_artifact_path;
-use crate::store::run::{check_experiment, check_key, check_table};
+use crate::store::run::{check_experiment, check_key, check_table, shown};
 
 /// An experiment of another store.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,6 +24,11 @@ pub struct ForeignExperiment {
     pub tags: Vec<(String, Option<String>)>,
     /// Which of the tags tells it from an experiment of the same name in another store; that one's tags are left alone.
     pub identity: Option<&'static str>,
+    /// The tags that together are its own for life, whatever its name, the most telling one first: with the same ones it is
+    /// the same experiment. Where it lacks one of them, nobody can tell.
+    pub origin: &'static [&'static str],
+    /// The tag that keeps the name that it has there.
+    pub named: Option<&'static str>,
     /// Whether it is deleted there.
     pub deleted: bool,
     /// Which way its metrics get better.
@@ -112,6 +119,13 @@ pub struct ForeignRun {
     pub files: Vec<ForeignFile>,
 }
 
+impl ForeignExperiment {
+    /// The value of one of its tags.
+    pub(super) fn tag(&self, key: &str) -> Option<&str> {
+        self.tags.iter().find(|(k, _)| k == key).and_then(|(_, value)| value.as_deref())
+    }
+}
+
 impl ForeignRun {
     /// A run of which only its beginning is known.
     pub fn new(run: RunId, experiment: impl Into<String>, start_time: Micros) -> Self {
@@ -174,6 +188,23 @@ impl ForeignRun {
         }
         let out = &mut refused;
         sift(&mut self.params, out, |(key, _)| check_key("param", key));
+        // A source may say two things, where nothing keeps it from that.
+        let mut values: HashMap<&str, &ParamValue> = HashMap::new();
+        let mut second = Vec::new();
+        for (n, (key, value)) in self.params.iter().enumerate() {
+            match values.entry(key) {
+                Entry::Vacant(free) => drop(free.insert(value)),
+                Entry::Occupied(first) if *first.get() == value => {}
+                Entry::Occupied(first) => {
+                    let (first, value) = (shown(first.get()), shown(value));
+                    out.push(format!(
+                        "param '{key}' has the values {first} and {value} at once; the first one was taken"
+                    ));
+                    second.push(n);
+                }
+            }
+        }
+        second.into_iter().rev().for_each(|n| drop(self.params.remove(n)));
         sift(&mut self.tags, out, |(key, _)| check_key("tag", key));
         sift(&mut self.series, out, |point| check_key("series", &point.key));
         sift(&mut self.features, out, |feature| check_key("feature", &feature.feature));

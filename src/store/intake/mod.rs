@@ -2,11 +2,12 @@
 //! logged, so that a store that goes on living elsewhere is followed by taking it in again.
 
 mod counts;
+mod experiments;
 mod foreign;
 mod known;
 mod scope;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::path::Path;
 
@@ -20,13 +21,10 @@ use super::error::{Result, StoreError};
 use super::io::Io;
 use super::merge;
 use super::missing::{self, Differences};
-use super::run::{check_key, check_table, shown};
+use super::run::{check_table, shown};
 use super::snapshot::Snapshot;
 use super::{Durability, Store, artifact, frame, layout, parallel, shown as rows};
-use crate::model::{
-    ArtifactEntry, ExperimentEdit, ExperimentId, ExperimentState, Goal, MetricGoal, MetricPoints, Micros, Record,
-    RunId, RunState, TableRows, Version,
-};
+use crate::model::{ArtifactEntry, ExperimentState, MetricPoints, Record, RunId, RunState, TableRows};
 use crate::schema::Table;
 use known::Known;
 
@@ -78,15 +76,22 @@ pub struct Intake<'a> {
     /// Whose ids are, as far as runs of a scope asked for them.
     owners: scope::Owners,
     experiments: BTreeMap<String, ExperimentState>,
+    known: experiments::KnownExperiments,
     goals: Vec<GoalEntry>,
-    /// Experiments that are deleted in the source.
+    /// Experiments that have another name here than in the source, by that one.
+    named_here: HashMap<String, String>,
+    /// Experiments that are hidden at the end: deleted in the source, or here before.
     deleted: BTreeSet<String>,
+    /// Experiments that the source holds, and that are not deleted there.
+    active: HashSet<String>,
     /// Experiments that are counted as added.
     counted: HashSet<String>,
     /// Experiments that runs were begun in.
     begun: HashSet<String>,
     /// Experiments whose runs are deleted one by one.
     hidden: HashSet<String>,
+    /// Runs that are in another experiment here than in the source, by both: the one there first.
+    elsewhere: BTreeMap<(String, String), u64>,
     found: Counts,
     added: Counts,
     refused: Vec<Refused>,
@@ -112,6 +117,7 @@ impl<'a> Intake<'a> {
         };
         there.run_ids(each).await?;
         let (experiments, goals, _) = merge::experiments(there.cut(), there.live(), &there.live().states);
+        let known = experiments::KnownExperiments::of(experiments.values());
         let experiments = experiments.into_values().map(|e| (e.name().to_string(), e)).collect();
         Ok(Intake {
             to,
@@ -122,11 +128,15 @@ impl<'a> Intake<'a> {
             seen: HashSet::new(),
             owners: scope::Owners::new(),
             experiments,
+            known,
             goals,
+            named_here: HashMap::new(),
             deleted: BTreeSet::new(),
+            active: HashSet::new(),
             counted: HashSet::new(),
             begun: HashSet::new(),
             hidden: HashSet::new(),
+            elsewhere: BTreeMap::new(),
             found: Counts::default(),
             added: Counts::default(),
             refused: Vec::new(),
@@ -157,97 +167,6 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
-    /// Makes an experiment, or follows what the source says of it.
-    pub fn experiment(&mut self, new: &ForeignExperiment) -> Result<()> {
-        super::run::check_experiment(&new.name)?;
-        self.found[Kind::Experiments] += 1;
-        let old = self.experiments.get(&new.name);
-        let here: Vec<_> =
-            old.iter().flat_map(|e| e.tags()).map(|(k, v)| (k.to_string(), v.map(str::to_string))).collect();
-        let told =
-            |tags: &[(String, Option<String>)]| tags.iter().find(|(k, _)| Some(k.as_str()) == new.identity).cloned();
-        // One of the same name that was made here, or comes from another store, must not be hidden by this one.
-        let is_another = old.is_some() && (told(&here) != told(&new.tags) || new.deleted && told(&new.tags).is_none());
-        let is_hidden = old.is_some_and(ExperimentState::is_deleted);
-        let mut differences = Differences::FollowTheSource;
-        if is_another {
-            differences = Differences::StayAsTheyAre;
-            let mut what = "is there already, from elsewhere: its runs join that one, whose tags stay".to_string();
-            if new.deleted {
-                // Not the one of the other store.
-                self.hidden.insert(new.name.clone());
-                what += "; it is deleted, so each of its runs is";
-            } else if is_hidden && !new.deleted {
-                what += "; that one is deleted, so they do not show until it is restored";
-            }
-            let place = format!("experiment '{}'", new.name);
-            self.refused.push(Refused { place, reason: what, is_loss: false });
-        } else if is_hidden && !new.deleted {
-            let place = format!("experiment '{}'", new.name);
-            let reason = "is deleted here and not there; it shows once it is restored here".to_string();
-            self.refused.push(Refused { place, reason, is_loss: false });
-        }
-        let mut set = missing::differing(new.tags.clone(), here, differences);
-        set.retain(|(key, _)| !is_another || Some(key.as_str()) != new.identity);
-        if new.deleted && !is_another {
-            self.deleted.insert(new.name.clone());
-        }
-        if old.is_none() || !set.is_empty() {
-            let experiment = new.name.clone();
-            let edit =
-                ExperimentEdit { experiment, set, remove: Vec::new(), repeat_keys: None, deleted: None, rename: None };
-            let fresh = || ExperimentState::new(ExperimentId::derive(&new.name, 0), &new.name, Micros(0));
-            let state = self.experiments.entry(new.name.clone()).or_insert_with(fresh);
-            state.apply(Version { time: Micros::now(), ..Version::ZERO }, edit.clone());
-            self.counted.insert(new.name.clone());
-            self.log(Record::Experiment(edit))?;
-        }
-        self.goals(&new.name, &new.goals)
-    }
-
-    /// Says which way metrics of an experiment get better.
-    pub fn goals(&mut self, experiment: &str, goals: &[(String, Goal)]) -> Result<()> {
-        self.found[Kind::Goals] += goals.len() as u64;
-        let id = self.experiments.get(experiment).map(|e| e.id.to_string());
-        for (key, goal) in goals {
-            if let Err(e) = check_key("metric", key) {
-                let place = format!("experiment '{experiment}'");
-                self.refused.push(Refused { place, reason: e.to_string(), is_loss: true });
-                continue;
-            }
-            let here = self.goals.iter().find(|g| Some(&g.experiment_id) == id.as_ref() && g.state.goal.key == *key);
-            // What was declared here counts more than what is imported.
-            if here.is_none_or(|g| g.state.goal.source == "imported" && g.state.goal.goal != *goal) {
-                self.log(Record::Goal(MetricGoal {
-                    experiment: experiment.to_string(),
-                    key: key.clone(),
-                    goal: *goal,
-                    source: "imported".to_string(),
-                    unit: None,
-                    description: None,
-                }))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Deletes the experiments that are deleted in the source: after their runs, since a run that begins in a deleted
-    /// experiment brings it back.
-    pub fn finish(&mut self) -> Result<()> {
-        for experiment in std::mem::take(&mut self.deleted) {
-            let is_hidden = self.experiments.get(&experiment).is_some_and(ExperimentState::is_deleted);
-            if !is_hidden || self.begun.contains(&experiment) {
-                let (set, remove, deleted) = (Vec::new(), Vec::new(), Some(true));
-                // One that a run brought back for a moment, or that is counted as new, is not another one.
-                let is_counted = is_hidden || self.counted.contains(&experiment);
-                let edit = ExperimentEdit { experiment, set, remove, repeat_keys: None, deleted, rename: None };
-                self.log(Record::Experiment(edit))?;
-                self.added[Kind::Experiments] -= u64::from(is_counted);
-            }
-        }
-        Ok(())
-    }
-
     /// Takes runs in. What cannot be is left out and told by [`Intake::take_refused`].
     pub async fn runs(&mut self, mut runs: Vec<ForeignRun>) -> Result<()> {
         self.keep_apart(&mut runs).await?;
@@ -268,7 +187,6 @@ impl<'a> Intake<'a> {
             };
             self.refused.extend(reasons.into_iter().map(|reason| Refused::of(&id, reason)));
             if kept {
-                run.deleted |= self.hidden.contains(&run.start.experiment);
                 group.push(run);
             }
         }
@@ -305,6 +223,9 @@ impl<'a> Intake<'a> {
             }
         }
         let starts = old.start().is_none();
+        if !starts {
+            self.look_where(&run, old);
+        }
         if starts {
             self.added[Kind::Runs] += 1;
             self.begun.insert(run.start.experiment.clone());

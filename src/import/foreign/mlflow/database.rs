@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::Connection;
 
-use super::super::sqlite::{self, Cells, Schema};
+use super::super::sqlite::{self, Line, Schema};
 use super::super::tree;
-use super::super::{Holdings, ImportError, Out, Source, SourceKind};
+use super::super::{ForeignExperiment, Holdings, ImportError, Item, Out, Source, SourceKind};
 use super::run::{Input, ModelUse, RawRun, experiment, local_folder, millis, run_of_model};
 use super::tables::{Model, ModelPoint, model_status};
 use crate::model::{Micros, Status, Step};
@@ -100,11 +100,30 @@ impl Source for Database {
         sqlite::fingerprint(&self.path)
     }
 
+    fn experiments(&self) -> Result<Vec<ForeignExperiment>, ImportError> {
+        let mut found = Vec::new();
+        let mut read = || -> Result<()> {
+            let db = sqlite::open(&self.path)?;
+            let schema = Schema::read(&db)?;
+            let mut take = |item| {
+                if let Item::Experiment(experiment) = item {
+                    found.push(experiment);
+                }
+                true
+            };
+            Reader { db: &db, schema: &schema, folder: Path::new("") }.experiments(&mut Out::new(&mut take)).map(drop)
+        };
+        read().map_err(ImportError::database(&self.path))?;
+        Ok(found)
+    }
+
     fn walk(&self, out: &mut Out<'_>) -> Result<(), ImportError> {
         let mut walk = || -> Result<()> {
             let db = sqlite::open(&self.path)?;
             let schema = Schema::read(&db)?;
-            Reader { db: &db, schema: &schema, folder: self.path.parent().unwrap_or(Path::new("")) }.all(out)
+            Reader { db: &db, schema: &schema, folder: self.path.parent().unwrap_or(Path::new("")) }.all(out)?;
+            schema.tell_altered(out);
+            Ok(())
         };
         walk().map_err(ImportError::database(&self.path))
     }
@@ -251,7 +270,7 @@ impl Reader<'_> {
     fn runs_without_id(&self, out: &mut Out<'_>) -> Result<()> {
         let end = " WHERE typeof(run_uuid) <> 'text' OR run_uuid = ''";
         let mut n = 0_u64;
-        self.each("runs", &["run_uuid"], end, &[] as &[&str], |_| {
+        self.each("runs", &["run_uuid"], end, &[], |_| {
             n += 1;
             Ok(())
         })?;
@@ -528,7 +547,7 @@ impl Reader<'_> {
         for model in &mut models {
             let id = [model.model_id.as_str()];
             let end = " WHERE model_id = ?";
-            let text = |row: &Row<'_>, i| row.text(i).map(Option::unwrap_or_default);
+            let text = |row: &Line<'_, '_>, i| row.text(i).map(Option::unwrap_or_default);
             self.each("logged_model_params", &["param_key", "param_value"], end, &id, |row| {
                 model.params.push((text(row, 0)?, text(row, 1)?));
                 Ok(())
@@ -618,14 +637,8 @@ impl Reader<'_> {
         columns: &[&str],
         end: &str,
         values: &[&str],
-        mut visit: impl FnMut(&Row<'_>) -> Result<()>,
+        visit: impl FnMut(&Line<'_, '_>) -> Result<()>,
     ) -> Result<()> {
-        let Some(select) = self.schema.select(table, columns) else { return Ok(()) };
-        let mut statement = self.db.prepare(&format!("{select}{end}"))?;
-        let mut rows = statement.query(params_from_iter(values))?;
-        while let Some(row) = rows.next()? {
-            visit(row)?;
-        }
-        Ok(())
+        self.schema.each(self.db, table, columns, end, values, visit)
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::tree::{self, Is, Name};
-use super::super::{Holdings, ImportError, Out, Source, SourceKind, fingerprint};
+use super::super::{ForeignExperiment, Holdings, ImportError, Out, Source, SourceKind, fingerprint};
 use super::run::{Input, MeasuredOn, ModelUse, RawRun, experiment, millis, run_of_model};
 use super::tables::{Model, ModelPoint, model_status};
 use super::yaml::{self, DatasetMeta, EdgeMeta, ExperimentMeta, ModelMeta, RunMeta};
@@ -21,6 +21,9 @@ const NO_RUNS: [&str; 4] = ["tags", "datasets", "traces", "models"];
 const LONGEST_LINE: u64 = 64 << 10;
 /// How deep roots may lie in roots.
 const DEEPEST_ROOT: usize = 4;
+
+/// Folders of deleted experiments, and how deep their roots lie in others.
+type Trash = Vec<(PathBuf, usize)>;
 
 /// A folder of MLflow.
 #[derive(Debug)]
@@ -48,58 +51,65 @@ impl Folder {
         Folder { root: root.to_path_buf() }
     }
 
-    fn walk_root(&self, root: &Path, depth: usize, out: &mut Out<'_>) {
+    /// Walks all but the trash, whose place is noted: what is deleted comes last, so that it hides nothing of its name that is
+    /// not.
+    fn walk_root(&self, root: &Path, depth: usize, trash: &mut Trash, out: &mut Out<'_>) {
         for Name { name, is } in tree::list_or_skip(root, out) {
             let dir = root.join(&name);
             if out.is_stopped() {
                 return;
             }
             match is {
-                Is::Folder if name == TRASH => {
-                    for inner in tree::list_or_skip(&dir, out) {
-                        let folder = dir.join(&inner.name);
-                        match inner.is {
-                            Is::Folder => self.experiment(&folder, &inner.name, true, depth, out),
-                            _ => out.leave(folder.display(), "it is no experiment"),
-                        }
-                    }
-                }
+                Is::Folder if name == TRASH => trash.push((dir, depth)),
                 Is::Folder if name == "models" && !dir.join(META).exists() => {
                     out.leave(dir.display(), "registered models are no part of runs");
                 }
                 Is::Folder if tree::is_stray(&name) => out.leave(dir.display(), "it is no experiment"),
-                Is::Folder => self.experiment(&dir, &name, false, depth, out),
+                Is::Folder => self.experiment(&dir, &name, false, depth, trash, out),
                 Is::File(_) if tree::is_stray(&name) => {}
                 Is::File(_) => out.leave(dir.display(), "it is no experiment"),
-                Is::Other => out.skip(dir.display(), "it is neither a file nor a folder; links are not followed"),
+                Is::Other(why) => out.skip(dir.display(), why),
+            }
+        }
+    }
+
+    /// Walks the trash of all roots, and of those that lie in it.
+    fn walk_trash(&self, mut trash: Trash, out: &mut Out<'_>) {
+        while let Some((dir, depth)) = trash.pop() {
+            for Name { name, is } in tree::list_or_skip(&dir, out) {
+                let folder = dir.join(&name);
+                match is {
+                    Is::Folder => self.experiment(&folder, &name, true, depth, &mut trash, out),
+                    _ => out.leave(folder.display(), "it is no experiment"),
+                }
             }
         }
     }
 
     /// A second root within the first, at this folder or further down. `false` when there is none.
-    fn nested(&self, dir: &Path, depth: usize, out: &mut Out<'_>) -> bool {
+    fn nested(&self, dir: &Path, depth: usize, trash: &mut Trash, out: &mut Out<'_>) -> bool {
         if depth >= DEEPEST_ROOT {
             return false;
         }
         if is_root(dir) {
             out.leave(dir.display(), "it is a second folder of MLflow within the first; its runs come along");
-            self.walk_root(dir, depth + 1, out);
+            self.walk_root(dir, depth + 1, trash, out);
             return true;
         }
         let names = tree::list(dir).unwrap_or_default();
         let mut found = false;
         for name in names.iter().filter(|name| name.is == Is::Folder) {
-            found |= self.nested(&dir.join(&name.name), depth + 1, out);
+            found |= self.nested(&dir.join(&name.name), depth + 1, trash, out);
         }
         found
     }
 
-    fn experiment(&self, dir: &Path, folder: &str, trashed: bool, depth: usize, out: &mut Out<'_>) {
+    fn experiment(&self, dir: &Path, folder: &str, trashed: bool, depth: usize, trash: &mut Trash, out: &mut Out<'_>) {
         let path = dir.join(META);
         let names = tree::list_or_skip(dir, out);
         let meta = match yaml::read::<ExperimentMeta>(&path) {
             Ok(meta) => meta,
-            Err(_) if self.nested(dir, depth, out) => return,
+            Err(_) if self.nested(dir, depth, trash, out) => return,
             Err(e) => {
                 let runs = names.iter().any(|n| n.is == Is::Folder && dir.join(&n.name).join(META).is_file());
                 if !runs && !path.exists() {
@@ -113,14 +123,7 @@ impl Folder {
         let deleted = trashed || meta.lifecycle_stage.as_deref() == Some("deleted");
         let id = meta.experiment_id.clone().unwrap_or_else(|| folder.to_string());
         let mut tags: Vec<_> = texts(&dir.join("tags"), out).into_iter().map(|(k, v)| (k, Some(v))).collect();
-        for (key, value) in [
-            ("mlflow.experiment_id", Some(id.clone())),
-            ("mlflow.artifact_location", meta.artifact_location),
-            ("mlflow.creation_time", meta.creation_time),
-            ("mlflow.last_update_time", meta.last_update_time),
-        ] {
-            tags.extend(value.map(|value| (key.to_string(), Some(value))));
-        }
+        tags.extend(facts(&id, meta));
         out.experiment(experiment(&name, tags, deleted));
 
         let mut models = models(dir, out);
@@ -144,14 +147,14 @@ impl Folder {
                         out.run(run);
                     }
                 }
-                Is::Folder if self.nested(&inside, depth, out) => {}
+                Is::Folder if self.nested(&inside, depth, trash, out) => {}
                 Is::Folder if ["params", "metrics", "tags"].iter().any(|part| inside.join(part).exists()) => {
                     out.skip(inside.display(), "the run has no meta.yaml: nobody knows when it ran");
                 }
                 Is::Folder => out.leave(inside.display(), "it is no run: it has no meta.yaml"),
                 Is::File(_) if run == META || tree::is_stray(&run) => {}
                 Is::File(_) => out.leave(inside.display(), "it is no run"),
-                Is::Other => out.skip(inside.display(), "it is neither a file nor a folder; links are not followed"),
+                Is::Other(why) => out.skip(inside.display(), why),
             }
         }
         // Models that no run of this experiment made.
@@ -291,6 +294,21 @@ impl Source for Folder {
         Ok(holdings)
     }
 
+    fn experiments(&self) -> Result<Vec<ForeignExperiment>, ImportError> {
+        let mut found = Vec::new();
+        for (root, deleted) in [(self.root.clone(), false), (self.root.join(TRASH), true)] {
+            for folder in tree::list(&root).map_err(ImportError::io(&root))? {
+                // What cannot be read is told by the walk.
+                let meta = yaml::read::<ExperimentMeta>(&root.join(&folder.name).join(META)).unwrap_or_default();
+                if let Some(name) = meta.name.clone().filter(|name| !name.is_empty()) {
+                    let id = meta.experiment_id.clone().unwrap_or(folder.name);
+                    found.push(experiment(&name, facts(&id, meta), deleted));
+                }
+            }
+        }
+        Ok(found)
+    }
+
     fn fingerprint(&self) -> Result<String, ImportError> {
         fingerprint::of([self.root.as_path()])
     }
@@ -298,9 +316,22 @@ impl Source for Folder {
     fn walk(&self, out: &mut Out<'_>) -> Result<(), ImportError> {
         // An error here is one of the source as a whole; further down it is one of a part.
         tree::list(&self.root).map_err(ImportError::io(&self.root))?;
-        self.walk_root(&self.root, 0, out);
+        let mut trash = Trash::new();
+        self.walk_root(&self.root, 0, &mut trash, out);
+        self.walk_trash(trash, out);
         Ok(())
     }
+}
+
+/// What the `meta.yaml` of an experiment says beside its name, as tags.
+fn facts(id: &str, meta: ExperimentMeta) -> Vec<(String, Option<String>)> {
+    let facts = [
+        ("mlflow.experiment_id", Some(id.to_string())),
+        ("mlflow.artifact_location", meta.artifact_location),
+        ("mlflow.creation_time", meta.creation_time),
+        ("mlflow.last_update_time", meta.last_update_time),
+    ];
+    facts.into_iter().filter_map(|(key, value)| Some((key.to_string(), Some(value?)))).collect()
 }
 
 /// The data set with this id, of the experiment that a run belongs to.

@@ -11,6 +11,8 @@ mod database;
 mod files;
 #[cfg(test)]
 mod generations;
+#[cfg(test)]
+mod names;
 mod run;
 mod tables;
 #[cfg(test)]

@@ -69,9 +69,20 @@ pub struct RawRun {
 }
 
 /// An experiment; where its artifacts lie tells it from one of the same name in another store, as each has a `Default`.
-pub fn experiment(name: &str, tags: Vec<(String, Option<String>)>, deleted: bool) -> ForeignExperiment {
-    let identity = Some("mlflow.artifact_location");
-    ForeignExperiment { name: name.to_string(), tags, identity, deleted, goals: Vec::new() }
+///
+/// That alone does not tell it from one of another name: a server calls them all `mlflow-artifacts:/1`.
+pub fn experiment(name: &str, mut tags: Vec<(String, Option<String>)>, deleted: bool) -> ForeignExperiment {
+    const NAME: &str = "mlflow.experiment_name";
+    tags.push((NAME.to_string(), Some(name.to_string())));
+    ForeignExperiment {
+        name: name.to_string(),
+        tags,
+        identity: Some("mlflow.artifact_location"),
+        origin: &["mlflow.creation_time", "mlflow.experiment_id", "mlflow.artifact_location"],
+        named: Some(NAME),
+        deleted,
+        goals: Vec::new(),
+    }
 }
 
 /// Milliseconds, as MLflow writes times; `None` outside of the years 1 to 9999.

@@ -236,6 +236,18 @@ impl Rows {
         }
     }
 
+    /// A step that a double does not hold: its digits.
+    pub fn rounded_step(&self, row: usize) -> Option<String> {
+        let Some(Step::Between(x)) = self.step(row) else { return None };
+        let column = self.cell(Column::Step, row)?;
+        let DataType::Decimal128(_, scale) = column.data_type() else { return None };
+        let decimal = column.as_primitive::<Decimal128Type>();
+        // Digits that the column has room for say which decimal number a double means.
+        let back = format!("{x:.*}", usize::try_from(*scale).ok()?);
+        let digits = decimal.value_as_string(row);
+        (back != digits).then_some(digits)
+    }
+
     /// A set of texts.
     pub fn texts(&self, row: usize) -> Option<Vec<String>> {
         let list = self.cell(Column::Texts, row)?.as_list::<i32>().value(row);

@@ -48,8 +48,8 @@ impl Export {
                     out.leave(place.display(), "it is no project");
                     false
                 }
-                Is::Other => {
-                    out.skip(place.display(), "it is neither a file nor a folder; links are not followed");
+                Is::Other(why) => {
+                    out.skip(place.display(), why);
                     false
                 }
             }
@@ -72,8 +72,8 @@ impl Export {
                 (_, Is::File(_)) if tree::is_stray(&name) => {}
                 (_, Is::File(_)) => out.leave(place.display(), "it is no part of a run"),
                 (_, Is::Folder) => out.leave(place.display(), "models of the registry are no part of runs"),
-                (_, Is::Other) => {
-                    out.skip(place.display(), "it is neither a file nor a folder; links are not followed");
+                (_, Is::Other(why)) => {
+                    out.skip(place.display(), why);
                 }
             }
         }
@@ -177,7 +177,7 @@ impl Source for Export {
 
 fn experiment(project: &str) -> ForeignExperiment {
     let tags = vec![(PROJECT.to_string(), Some(project.to_string()))];
-    ForeignExperiment { name: project.to_string(), tags, identity: Some(PROJECT), deleted: false, goals: Vec::new() }
+    ForeignExperiment { name: project.to_string(), tags, identity: Some(PROJECT), ..ForeignExperiment::default() }
 }
 
 /// Reads the parts of a run. One that cannot be read hides no other.

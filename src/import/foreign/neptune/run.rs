@@ -54,6 +54,8 @@ struct Raw {
     told: Vec<String>,
     /// Types that are not known, with the number of rows.
     strange: BTreeMap<String, u64>,
+    /// Steps that a double does not hold, by attribute: how many, and the first one.
+    rounded: BTreeMap<String, (u64, String)>,
 }
 
 impl Collected {
@@ -127,6 +129,7 @@ impl Raw {
                 let time = rows.time(Column::Time, row).unwrap_or(NO_TIME);
                 let point = (kind == "file_series").then(|| (rows.step(row).unwrap_or(Step::None), time));
                 let Some(file) = rows.file(row) else { return 0 };
+                self.look_at_step(rows, row, path);
                 self.files.push(FileRow { attribute: path.to_string(), path: file.to_string(), point });
                 return ROW_BYTES + (path.len() + file.len()) as u64;
             }
@@ -147,7 +150,14 @@ impl Raw {
         bytes
     }
 
+    fn look_at_step(&mut self, rows: &Rows, row: usize, path: &str) {
+        if let Some(digits) = rows.rounded_step(row) {
+            self.rounded.entry(path.to_string()).or_insert((0, digits)).0 += 1;
+        }
+    }
+
     fn point(&mut self, rows: &Rows, row: usize, path: &str, kind: &str) -> u64 {
+        self.look_at_step(rows, row, path);
         let time = rows.time(Column::Time, row);
         let step = rows.step(row).unwrap_or(Step::None);
         let series = |kind, payload| {
@@ -242,6 +252,11 @@ impl Raw {
         let facts = std::mem::take(&mut self.facts);
         run.environment.extend(facts.into_iter().filter_map(|(path, value)| Some((path, value.text()?))));
 
+        for (path, (n, first)) in std::mem::take(&mut self.rounded) {
+            let steps = if n == 1 { "1 step".to_string() } else { format!("{n} steps") };
+            let what = format!("{steps} of '{path}' with more digits than a double has, {first} first");
+            out.leave(&place, format!("{what}: the nearest double stands there"));
+        }
         for told in std::mem::take(&mut self.told) {
             out.skip(&place, told);
         }

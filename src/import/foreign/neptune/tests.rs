@@ -502,3 +502,38 @@ async fn a_run_whose_import_was_killed_as_it_began_is_no_other_run() {
     bring(&export, &store).await;
     assert_eq!(rows(&store, "SELECT count(*) FROM runs").await, ["2"]);
 }
+
+#[tokio::test]
+async fn a_step_that_a_double_does_not_hold_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let point = |path: &str, step| Line {
+        step: Some(step),
+        time: Some(START),
+        float: Some(0.5),
+        ..line("R-1", path, "float_series")
+    };
+    // 17 and 18 digits, of which a double holds some; what is whole is exact.
+    let rows_of = |path: &str| {
+        let steps = [
+            500_000,
+            12_345_678_901_500_000,
+            123_456_789_012_345_678,
+            987_654_321_098_765_432,
+            999_999_999_999_000_000,
+        ];
+        steps.map(|step| point(path, step))
+    };
+    let lines: Vec<Line> = rows_of("loss").into_iter().chain([point("acc", 1_000_001)]).collect();
+    save_as(&dir.path().join("data").join(FOLDER).join("R-1_part_0.parquet"), &batch(&lines), Compression::SNAPPY);
+    let store = Store::create(dir.path().join("store")).unwrap();
+    let report = bring(dir.path(), &store).await;
+    let told = noted(&report);
+    let said = "run 'R-1' of ws/my-project: 2 steps of 'loss' with more digits than a double has, 123456789012.345678 first: \
+                the nearest double stands there";
+    assert!(told.iter().any(|told| told == said), "{told:#?}");
+    assert!(told.iter().all(|told| !told.contains("'acc'")), "{told:#?}");
+    assert_eq!(
+        rows(&store, "SELECT step FROM metrics WHERE key = 'loss' AND step IS NOT NULL").await,
+        ["999999999999"]
+    );
+}

@@ -89,7 +89,9 @@ impl Source for Database {
         let walk = |out: &mut Out<'_>| {
             let db = sqlite::open(&self.path)?;
             let schema = Schema::read(&db)?;
-            reader::Reader { db: &db, schema: &schema, place: &place }.all(out)
+            reader::Reader { db: &db, schema: &schema, place: &place }.all(out)?;
+            schema.tell_altered(out);
+            Ok(())
         };
         walk(out).map_err(ImportError::database(&self.path))
     }

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Connection, Result, Row};
+use rusqlite::{Connection, Result};
 
-use super::super::sqlite::{Cells, Schema};
+use super::super::sqlite::{Line, Schema};
 use super::super::{Out, id, json};
 use super::distribution::{attribute, decode};
 use super::study::{self, Attributes, Study};
@@ -92,7 +92,7 @@ impl Reader<'_> {
 
     fn version(&self) -> Result<Option<String>> {
         let mut version = None;
-        self.schema.each(self.db, "version_info", &["library_version"], "", &[], |row| {
+        self.each("version_info", &["library_version"], "", &[], |row| {
             version = row.text(0)?;
             Ok(())
         })?;
@@ -226,14 +226,14 @@ impl Reader<'_> {
         columns: &[&str],
         end: &str,
         values: &[i64],
-        visit: impl FnMut(&Row<'_>) -> Result<()>,
+        visit: impl FnMut(&Line<'_, '_>) -> Result<()>,
     ) -> Result<()> {
         self.schema.each(self.db, table, columns, end, values, visit)
     }
 }
 
 /// The number in the third column, as the type in the fourth says.
-fn number(row: &Row<'_>) -> Result<Result<f64, String>> {
+fn number(row: &Line<'_, '_>) -> Result<Result<f64, String>> {
     let value_type = row.text(3)?;
     Ok(Ok(match value_type.as_deref() {
         Some("INF_POS") => f64::INFINITY,

@@ -102,7 +102,13 @@ impl Study {
         {
             goals.push((self.intermediate.clone(), goal));
         }
-        ForeignExperiment { name: self.name.clone(), tags, identity: Some(STORAGE), deleted: false, goals }
+        ForeignExperiment {
+            name: self.name.clone(),
+            tags,
+            identity: Some(STORAGE),
+            goals,
+            ..ForeignExperiment::default()
+        }
     }
 }
 

@@ -100,7 +100,7 @@ pub fn folders(dir: &Path, what: &str, out: &mut Out<'_>) -> Vec<PathBuf> {
             Is::Folder => out.skip(inside.display(), format!("the {what} has no {META}")),
             Is::File(_) if tree::is_stray(&name) => {}
             Is::File(_) => out.leave(inside.display(), format!("it is no {what}")),
-            Is::Other => out.skip(inside.display(), "it is neither a file nor a folder; links are not followed"),
+            Is::Other(why) => out.skip(inside.display(), why),
         }
     }
     found

@@ -63,7 +63,7 @@ impl Root {
                 Is::Folder => out.leave(dir.display(), format!("it is no project: it has no {META}")),
                 Is::File(_) if tree::is_stray(&name) => {}
                 Is::File(_) => out.leave(dir.display(), "it is no project"),
-                Is::Other => out.skip(dir.display(), "it is neither a file nor a folder; links are not followed"),
+                Is::Other(why) => out.skip(dir.display(), why),
             }
         }
         found
@@ -131,7 +131,7 @@ fn described(mut entity: entity::Entity) -> (Project, ForeignExperiment) {
         tags.push((format!("rubicon.{key}"), Some(text)));
     }
     let (name, identity) = (project.name.clone(), Some("rubicon.project_id"));
-    (project, ForeignExperiment { name, tags, identity, deleted: false, goals: Vec::new() })
+    (project, ForeignExperiment { name, tags, identity, ..ForeignExperiment::default() })
 }
 
 impl Source for Root {

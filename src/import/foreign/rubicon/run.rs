@@ -255,8 +255,8 @@ impl<'a, 'b> Parts<'a, 'b> {
             match found {
                 Some(Is::File(size)) => self.run.files.push(ForeignFile { path: path.clone(), source: data, size }),
                 Some(Is::Folder) => self.run.files.extend(tree::artifacts(&data, &format!("{path}/"), self.out)),
-                Some(Is::Other) => {
-                    self.out.skip(data.display(), "it is neither a file nor a folder; links are not followed");
+                Some(Is::Other(why)) => {
+                    self.out.skip(data.display(), why);
                 }
                 None => self.out.skip(data.display(), format!("the data of {what} '{}' is missing", entity.name())),
             }

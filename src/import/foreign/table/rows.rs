@@ -156,8 +156,16 @@ fn csv_rows(path: &Path, file: File, columns: &mut Columns, visit: Visit<'_>, to
             return Ok(());
         }
         number += 1;
-        if record.len() != places.len() {
-            told.lose(format!("row {number} has {} cells under {} columns", record.len(), places.len()));
+        let (cells, under) = (record.len(), places.len());
+        if cells != under {
+            let what = match cells.checked_sub(under) {
+                None if under - cells == 1 => "the last one is taken for empty".to_string(),
+                None => format!("the last {} are taken for empty", under - cells),
+                Some(1) => "the last one is left out".to_string(),
+                Some(n) => format!("the last {n} are left out"),
+            };
+            let one = if cells == 1 { "cell" } else { "cells" };
+            told.lose(format!("row {number} has {cells} {one} for {under} columns: {what}, the rest is imported"));
         }
         let mut row = Row { number, cells: Vec::with_capacity(record.len()) };
         for (place, cell) in places.iter().zip(&record) {
@@ -166,7 +174,7 @@ fn csv_rows(path: &Path, file: File, columns: &mut Columns, visit: Visit<'_>, to
                 Ok(text) => row.cells.push((*place, Cell::Text(text.to_string()))),
                 Err(_) => {
                     let column = &columns.names()[*place];
-                    told.lose(format!("row {number}, column '{column}' is not UTF-8"));
+                    told.lose(format!("row {number}, column '{column}' is not UTF-8: taken for empty"));
                 }
             }
         }
@@ -196,7 +204,10 @@ fn json_rows(path: &Path, file: File, columns: &mut Columns, visit: Visit<'_>, t
         if !has_end && n as u64 > LONGEST {
             return Err(format!("line {number} is longer than {LONGEST} bytes"));
         }
-        let text = String::from_utf8_lossy(&line);
+        let Ok(text) = std::str::from_utf8(&line) else {
+            told.lose(format!("line {number} is not UTF-8"));
+            continue;
+        };
         let text = text.trim_start_matches('\u{feff}').trim();
         if text.is_empty() {
             continue;

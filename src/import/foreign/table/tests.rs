@@ -249,8 +249,8 @@ fn what_cannot_be_read_hides_nothing_else() {
     let all =
         read(&[&path("*.csv"), &path("c.parquet")], TableMapping { run_from_path: true, ..TableMapping::default() });
     let has = |list: &[String], start: &str| assert!(list.iter().any(|s| s.starts_with(start)), "{start}: {list:#?}");
-    has(&all.losses, "row 2 has 1 cells under 2 columns");
-    has(&all.losses, "row 3 has 3 cells under 2 columns");
+    has(&all.losses, "row 2 has 1 cell for 2 columns: the last one is taken for empty");
+    has(&all.losses, "row 3 has 3 cells for 2 columns: the last one is left out");
     has(&all.losses, "'x' in row 4 of");
     has(&all.losses, "row 1, column 't' is not UTF-8");
     has(&all.losses, "Parquet error");

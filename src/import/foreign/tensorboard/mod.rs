@@ -126,7 +126,7 @@ impl LogFolder {
                 match is {
                     Is::File(_) if is_named_so(&path) => files.push(path),
                     Is::Folder => waiting.push((path, below, depth + 1)),
-                    Is::Other if is_named_so(&path) => {
+                    Is::Other(_) if is_named_so(&path) => {
                         out.skip(path.display(), "it is no file; links are not followed")
                     }
                     _ => {}
