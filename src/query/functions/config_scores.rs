@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use arrow::array::RecordBatch;
 
 use super::call::Call;
-use super::configs::{Config, Scored, scored};
+use super::configs::{Config, LARGEST_SCORE, Scored, scored};
 use super::rows::{Columns, text};
 use super::scope::Scope;
 use super::scores::better;
@@ -29,6 +29,8 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
     let rows = rows(&scored, configs);
 
     let block = |row: &Row| row.config.as_ref().map(|config| &scored.blocks[config.block]);
+    let score_of: Vec<Option<String>> =
+        rows.iter().map(|row| Scored::score_of(row.config.as_ref()?.runs.iter().map(|i| &scored.runs[*i]))).collect();
     let summary = |row: &Row| row.config.as_ref().map(|config| config.summary);
     let interval = |row: &Row| interval_of_mean(&summary(row)?, LEVEL);
     let mut columns = Columns::new()
@@ -46,17 +48,16 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
         .int("n_features", rows.iter().map(|row| row.config.as_ref()?.n_features))
         .count("n_runs", rows.iter().map(|row| row.config.as_ref().map_or(0, |config| config.runs.len())))
         .count("n_failed", rows.iter().map(|row| row.failed))
+        .count("n_configs", rows.iter().map(|row| row.n_configs))
+        .count("n_blocks", rows.iter().map(|row| row.n_blocks))
         .float("mean", rows.iter().map(|row| Some(summary(row)?.mean)))
         .float("std", rows.iter().map(|row| summary(row)?.std))
         .float("std_error", rows.iter().map(|row| summary(row)?.std_error()))
         .float("low", rows.iter().map(|row| Some(interval(row)?.0)))
         .float("high", rows.iter().map(|row| Some(interval(row)?.1)))
-        .text(
-            "score_of",
-            rows.iter().map(|row| Scored::score_of(row.config.as_ref()?.runs.iter().map(|i| &scored.runs[*i]))),
-        )
+        .text("score_of", score_of.iter().map(Option::as_deref))
         .text("best_run", rows.iter().map(|row| Some(best_run(&scored, row.config.as_ref()?))))
-        .text("reason", rows.iter().map(Row::reason))
+        .text("reason", rows.iter().zip(&score_of).map(|(row, of)| row.reason(of.as_deref())))
         .finish()
 }
 
@@ -69,15 +70,29 @@ struct Row<'a> {
     /// None where no run of it has a score.
     config: Option<Config>,
     failed: usize,
+    /// Runs whose score is too large to compute with.
+    too_large: usize,
+    /// Configs of its block that have a score, and blocks in which it has one.
+    n_configs: usize,
+    n_blocks: usize,
 }
 
 impl Row<'_> {
-    fn reason(&self) -> Option<&'static str> {
+    /// Why something is NULL, and what else to know of the mean.
+    fn reason(&self, score_of: Option<&str>) -> Option<String> {
+        let mut reasons = Vec::new();
         match self.config.as_ref().map_or(0, |config| config.runs.len()) {
-            0 => Some("no run has a score"),
-            1 => Some("one run: no spread"),
-            _ => None,
+            0 => reasons.push("no run has a score".to_string()),
+            1 => reasons.push("one run: no spread".to_string()),
+            _ => {}
         }
+        if let Some(kinds) = score_of.filter(|kinds| kinds.contains(',')) {
+            reasons.push(format!("scores of different kinds are averaged: {kinds}"));
+        }
+        if self.too_large > 0 {
+            reasons.push(format!("scores beyond {LARGEST_SCORE:e} are none: {}", self.too_large));
+        }
+        (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 }
 
@@ -93,8 +108,17 @@ fn rows(scored: &Scored, configs: Vec<Config>) -> Vec<Row<'_>> {
             config_id: config.config_id.clone(),
             experiment: &scored.blocks[config.block].experiment,
             failed: scored.failed.get(&config.config_id).map_or(0, |failed| failed.runs.len()),
+            too_large: scored.failed.get(&config.config_id).map_or(0, |failed| failed.too_large),
             config: Some(config),
+            n_configs: 0,
+            n_blocks: 0,
         });
+    }
+    let mut blocks: HashMap<String, usize> = HashMap::new();
+    rows.iter().for_each(|row| *blocks.entry(row.config_id.clone()).or_default() += 1);
+    for row in &mut rows {
+        row.n_configs = row.config.as_ref().map_or(0, |config| ranks[&config.block]);
+        row.n_blocks = blocks[&row.config_id];
     }
     let shown: BTreeSet<String> = rows.iter().map(|row| row.config_id.clone()).collect();
     rows.extend(scored.failed.iter().filter(|(id, _)| !shown.contains(*id)).map(|(id, failed)| Row {
@@ -103,6 +127,9 @@ fn rows(scored: &Scored, configs: Vec<Config>) -> Vec<Row<'_>> {
         experiment: &failed.experiment,
         config: None,
         failed: failed.runs.len(),
+        too_large: failed.too_large,
+        n_configs: 0,
+        n_blocks: 0,
     }));
     rows
 }

@@ -13,6 +13,9 @@ use crate::model::Goal;
 use crate::query::error::QueryError;
 use crate::stats::Summary;
 
+/// Scores beyond this are none: their squares overflow a double, and with them every mean and spread.
+pub const LARGEST_SCORE: f64 = 1e150;
+
 /// A finished run with a finite score.
 #[derive(Debug, Clone)]
 pub struct ScoredRun {
@@ -83,6 +86,8 @@ pub struct Failed {
     pub runs: Vec<String>,
     /// Name of their experiment.
     pub experiment: String,
+    /// Of them, those whose score is beyond [`LARGEST_SCORE`].
+    pub too_large: usize,
 }
 
 /// The runs of one config in one block.
@@ -184,11 +189,14 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
     let (configs, sets, sizes) = (rows.texts("config_id")?, rows.texts("feature_set")?, rows.ints("n_features")?);
     let (seeds, folds) = (rows.ints("seed")?, rows.ints("fold")?);
     let mut failed: BTreeMap<String, Failed> = BTreeMap::new();
-    let mut fail = |row: usize| {
-        let none = || Failed { runs: Vec::new(), experiment: experiments.value(row).to_string() };
-        failed.entry(configs.value(row).to_string()).or_insert_with(none).runs.push(ids.value(row).to_string());
+    let mut fail = |row: usize, too_large: bool| {
+        let none = || Failed { runs: Vec::new(), experiment: experiments.value(row).to_string(), too_large: 0 };
+        let of_config = failed.entry(configs.value(row).to_string()).or_insert_with(none);
+        of_config.runs.push(ids.value(row).to_string());
+        of_config.too_large += usize::from(too_large);
     };
-    (0..rows.len()).filter(|row| matches!(statuses.value(*row), "FAILED" | "KILLED" | "CRASHED")).for_each(&mut fail);
+    let dead = |row: &usize| matches!(statuses.value(*row), "FAILED" | "KILLED" | "CRASHED");
+    (0..rows.len()).filter(dead).for_each(|row| fail(row, false));
     let data = training_data(call, scope).await?;
     let named = named_repeats(call, scope).await?;
     let nothing = Data::default();
@@ -198,8 +206,8 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
         if statuses.value(row) != "FINISHED" {
             continue;
         }
-        let Some(value) = score.value.filter(|value| value.is_finite()) else {
-            fail(row);
+        let Some(value) = score.value.filter(|value| value.abs() <= LARGEST_SCORE) else {
+            fail(row, score.value.is_some_and(f64::is_finite));
             continue;
         };
         let data = data.get(&score.run_id).unwrap_or(&nothing);

@@ -66,6 +66,16 @@ pub enum FunctionError {
         /// The nearest metrics there are, best first.
         near: Vec<String>,
     },
+    /// A param that no run of an experiment has.
+    #[error("no run of experiment '{experiment}' has a param '{param}'")]
+    UnknownParam {
+        /// The param.
+        param: String,
+        /// The experiment.
+        experiment: String,
+        /// The nearest params there are, best first.
+        near: Vec<String>,
+    },
     /// No run of a scope says which features it used.
     #[error("no run in '{scope}' that has a score in '{metric}' says which features it used")]
     NoFeatures {
@@ -146,7 +156,9 @@ impl FunctionError {
     /// What sort of error it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            FunctionError::NoExperiment { .. } | FunctionError::UnknownMetric { .. } => ErrorKind::NotFound,
+            FunctionError::NoExperiment { .. }
+            | FunctionError::UnknownMetric { .. }
+            | FunctionError::UnknownParam { .. } => ErrorKind::NotFound,
             _ => ErrorKind::InvalidInput,
         }
     }
