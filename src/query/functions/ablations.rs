@@ -125,12 +125,12 @@ async fn skipped(call: &Call<'_>, block: &Block, ignored: &str) -> Result<BTreeS
     };
     let ignored: Vec<&str> = ignored.split(',').map(str::trim).filter(|key| !key.is_empty()).collect();
     if !ignored.is_empty() {
-        let sql = format!("SELECT DISTINCT key FROM params WHERE experiment_id = {}", quoted(&block.experiment_id));
-        let keys = call.ask(&sql).await?.texts("key")?;
+        // One list may serve several experiments: a key that another one logs is no slip.
+        let keys = call.ask("SELECT DISTINCT key FROM params").await?.texts("key")?;
         let known: Vec<&str> = keys.iter().flatten().collect();
         if let Some(unknown) = ignored.iter().find(|key| !known.contains(key) && !skip.contains(**key)) {
-            let (param, experiment) = (unknown.to_string(), block.experiment.clone());
-            return Err(FunctionError::UnknownParam { near: near(&known, unknown), param, experiment }.into());
+            let (near, param) = (near(&known, unknown), unknown.to_string());
+            return Err(FunctionError::UnknownParam { param, near }.into());
         }
     }
     skip.extend(ignored.into_iter().map(str::to_string));

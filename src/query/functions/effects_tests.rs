@@ -276,7 +276,7 @@ async fn a_run_is_held_against_those_that_differ_in_one_thing() {
     ");
     // A misspelt one would count, and nothing would be found.
     let shown = ask(&store, "SELECT * FROM ablations('churn', 'auc', 'aa1', ignore => 'wihtout, depth')").await;
-    assert_eq!(shown, "error: no run of experiment 'churn' has a param 'wihtout'");
+    assert_eq!(shown, "error: no run has a param 'wihtout'");
     for (run, error) in [("aa", ""), ("zz", "")] {
         let shown = ask(&store, &format!("SELECT * FROM ablations('churn', 'auc', '{run}')")).await;
         assert!(shown.starts_with("error") && shown.contains(error), "{shown}");

@@ -66,13 +66,11 @@ pub enum FunctionError {
         /// The nearest metrics there are, best first.
         near: Vec<String>,
     },
-    /// A param that no run of an experiment has.
-    #[error("no run of experiment '{experiment}' has a param '{param}'")]
+    /// A param that no run has.
+    #[error("no run has a param '{param}'")]
     UnknownParam {
         /// The param.
         param: String,
-        /// The experiment.
-        experiment: String,
         /// The nearest params there are, best first.
         near: Vec<String>,
     },
