@@ -1,6 +1,7 @@
 //! `best_runs(scope, metric [, k])`.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
@@ -8,7 +9,7 @@ use super::call::Call;
 use super::configs::{Data, training_data};
 use super::rows::{Columns, text};
 use super::scope::quoted;
-use super::scores::scores;
+use super::scores::{Score, scores};
 use crate::query::error::QueryError;
 
 const DEFAULT: usize = 10;
@@ -30,15 +31,16 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
     scores.runs.retain(|run| run.value.is_some_and(f64::is_finite) && alive.contains_key(run.run_id.as_str()));
     // What was ranked.
     let data = training_data(&call, &scope).await?;
-    let nothing = Data::default();
+    let nothing = Arc::default();
     let n_runs = scores.runs.len();
-    let (mut of_configs, mut of_blocks) = (HashSet::new(), HashSet::new());
-    for run in &scores.runs {
-        let row = alive[run.run_id.as_str()];
-        let data = data.get(&run.run_id).unwrap_or(&nothing);
-        of_configs.insert(configs.value(row));
-        of_blocks.insert((experiments.value(row), &data.dataset, &data.version, &data.digest));
-    }
+    let (n_configs, n_blocks) = {
+        let of_run = |run: &Score| (alive[run.run_id.as_str()], data.get(&run.run_id).unwrap_or(&nothing));
+        let of_configs: HashSet<&str> = scores.runs.iter().map(|run| configs.value(of_run(run).0)).collect();
+        // Runs on the same data share it.
+        let block = |(row, data): (usize, &Arc<Data>)| (experiments.value(row), Arc::as_ptr(data));
+        let of_blocks: HashSet<_> = scores.runs.iter().map(|run| block(of_run(run))).collect();
+        (of_configs.len(), of_blocks.len())
+    };
     scores.rank();
     scores.runs.truncate(k);
     let ids = scores.runs.iter().map(|run| quoted(&run.run_id)).collect::<Vec<_>>().join(", ");
@@ -67,7 +69,7 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
         .int("n_folds", scores.runs.iter().map(|run| (!run.folds.is_empty()).then_some(run.folds.len() as i64)))
         .int("step", scores.runs.iter().map(|run| run.step))
         .count("n_runs", scores.runs.iter().map(|_| n_runs))
-        .count("n_configs", scores.runs.iter().map(|_| of_configs.len()))
-        .count("n_blocks", scores.runs.iter().map(|_| of_blocks.len()))
+        .count("n_configs", scores.runs.iter().map(|_| n_configs))
+        .count("n_blocks", scores.runs.iter().map(|_| n_blocks))
         .finish()
 }

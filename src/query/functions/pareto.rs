@@ -1,6 +1,7 @@
 //! `pareto(scope, objectives [, rank, by, within])`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
@@ -198,14 +199,14 @@ async fn groups(
     let (ids, names, configs) = (rows.texts("run_id")?, rows.texts("name")?, rows.texts("config_id")?);
     let (experiment_ids, experiments) = (rows.texts("experiment_id")?, rows.texts("experiment")?);
     let statuses = rows.texts("status")?;
-    let mut data: HashMap<String, Data> = match in_scope {
+    let mut data: HashMap<String, Arc<Data>> = match in_scope {
         true => HashMap::new(),
         false => training_data(call, scope).await?,
     };
     let mut groups: BTreeMap<Block, Group> = BTreeMap::new();
     for row in 0..rows.len() {
         let run = ids.value(row);
-        let Data { dataset, version, digest } = data.remove(run).unwrap_or_default();
+        let Data { dataset, version, digest } = data.remove(run).map(Arc::unwrap_or_clone).unwrap_or_default();
         let experiment = |names: &arrow::array::StringArray| match in_scope {
             true => String::new(),
             false => names.value(row).to_string(),
