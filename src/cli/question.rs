@@ -78,22 +78,32 @@ pub struct BlockColumns {
 }
 
 impl BlockColumns {
-    /// Of a scope as table functions take it. On a terminal what was asked for is to be seen before what is the same in
-    /// every row.
-    pub async fn of(session: &Session, scope: &str) -> Result<BlockColumns, Failure> {
+    /// Of the runs of a scope, as table functions take it, that have a metric. On a terminal what was asked for is to be
+    /// seen before what is the same in every row.
+    pub async fn of(session: &Session, scope: &str, metric: Option<&str>) -> Result<BlockColumns, Failure> {
         let known = experiments(session).await?;
         let condition = match scope.trim_start().get(..6) {
             _ if known.iter().any(|name| name == scope) => format!("runs.experiment = {}", quoted(scope)),
             Some(word) if word.eq_ignore_ascii_case("select") => format!("runs.run_id IN ({scope})"),
             _ => format!("runs.experiment LIKE {}", quoted(scope)),
         };
-        let distinct = |name: &str| format!("count(DISTINCT coalesce({name}, '')) > 1 AS {name}");
+        // Without a metric there may be runs that only hold others together, and say nothing of data.
+        let distinct = |name: &str| match metric {
+            Some(_) => format!("count(DISTINCT coalesce({name}, '')) > 1 AS {name}"),
+            None => format!("count(DISTINCT {name}) > 1 AS {name}"),
+        };
+        let scored = match metric {
+            Some(metric) => {
+                format!(" AND runs.run_id IN (SELECT run_id FROM metric_stats WHERE key = {})", quoted(metric))
+            }
+            None => String::new(),
+        };
         let columns = BLOCK.map(distinct).join(", ");
         let rows = collect(
             session,
             &format!(
                 "SELECT {columns} FROM runs LEFT JOIN (SELECT run_id, dataset, data_version FROM data_versions \
-                 WHERE role = 'training') AS data USING (run_id) WHERE status = 'FINISHED' AND {condition}"
+                 WHERE role = 'training') AS data USING (run_id) WHERE status = 'FINISHED' AND {condition}{scored}"
             ),
         )
         .await?;

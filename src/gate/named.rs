@@ -32,6 +32,9 @@ const NAMES: [&str; 10] = [
     "git_branch",
 ];
 
+/// Tables of keys whose values name things as well: `key = 'candidate' AND value = 'v9'`.
+const VALUED: [&str; 3] = ["tags", "params", "environment"];
+
 /// Columns of functions that do so too: their rows are what was found, so that a name without a row is a misspelt one.
 const NAMES_OF_FUNCTIONS: [&str; 4] = ["feature", "param", "section", "name"];
 
@@ -87,6 +90,14 @@ pub async fn look(session: &Session, statement: &Statement, params: &Params, rea
             }
             "experiment" => experiment(session, compared, params).await?,
             "status" => status(session, compared, params, &read).await?,
+            // Patterns of values are searched in the hope to find nothing, as free text is.
+            "value" => {
+                let valued = read.tables.iter().filter(|table| VALUED.contains(&table.as_str())).cloned();
+                let relations: Vec<String> = valued.collect();
+                if compared.op == "=" {
+                    in_rows(session, compared, params, &relations).await?;
+                }
+            }
             column => {
                 let of_table = NAMES.contains(&column);
                 let tables = read.tables.iter().filter(|_| of_table).map(|table| home(table));
@@ -248,7 +259,7 @@ impl Constants<'_> {
             return None;
         }
         let name = parts.last()?.value.to_ascii_lowercase();
-        let known = ["experiment", "status"].contains(&name.as_str())
+        let known = ["experiment", "status", "value"].contains(&name.as_str())
             || NAMES.contains(&name.as_str())
             || NAMES_OF_FUNCTIONS.contains(&name.as_str());
         known.then_some((name, false))

@@ -201,6 +201,12 @@ async fn constants_that_nothing_has_decide_nothing() {
         ("SELECT 1 FROM runs WHERE tags.candidate = 'abc' AND status = 'FAILED'", Passed, "no rows"),
         ("SELECT 1 FROM runs WHERE tags['candidate'] LIKE 'x%'", Undecided, "nothing has tags['candidate'] LIKE 'x%'"),
         ("SELECT 1 FROM runs WHERE params.model = 'smv' AND metrics.auc < 0.5", Undecided, "params.model = 'smv'"),
+        (
+            "SELECT 1 FROM tags WHERE key = 'candidate' AND value = 'abd'",
+            Undecided,
+            "nothing has value = 'abd', so nothing was checked; closest: 'abc'",
+        ),
+        ("SELECT 1 FROM params WHERE value LIKE '%secret%'", Passed, "no rows"),
         ("SELECT 1 FROM tags WHERE key = 'candidat'", Undecided, "no run has a key 'candidat'"),
         ("SELECT 1 FROM tags WHERE tags.key LIKE 'cnd%'", Undecided, "nothing has key LIKE 'cnd%'"),
         ("SELECT 1 FROM metrics WHERE key LIKE 'acu%' AND value < 0", Undecided, "nothing has key LIKE 'acu%'"),

@@ -73,9 +73,9 @@ async fn answer(place: &Place, mut args: EffectsArgs) -> Outcome {
     } else {
         let scope = args.scope.scope(session).await?;
         if args.data {
-            let blocks = BlockColumns::of(session, &scope).await?;
+            let blocks = BlockColumns::of(session, &scope, Some(&args.metric)).await?;
             let dataset = blocks.told.into_iter().filter(|name| *name == "dataset");
-            let figures = ["from_version", "to_version", "difference", "low", "high", "q_value", "better", "n_pairs"];
+            let figures = ["from_version", "to_version", "difference", "q_value", "better", "low", "high", "n_pairs"];
             let first: Vec<&str> = dataset.chain(figures).collect();
             columns = ordered(&first, &[], &["from_digest", "to_digest"]);
             format!("data_version_effects({}, {metric})", quoted(&scope))

@@ -50,7 +50,7 @@ async fn answer(place: &Place, args: FeaturesArgs) -> Outcome {
     let question = Question::open(place, &args.ask).await?;
     let scope = args.scope.scope(&question.session).await?;
     let blocks = match args.select || args.sets {
-        true => BlockColumns::of(&question.session, &scope).await?,
+        true => BlockColumns::of(&question.session, &scope, Some(&args.metric)).await?,
         false => BlockColumns::default(),
     };
     let scope = quoted(&scope);
@@ -75,10 +75,13 @@ async fn answer(place: &Place, args: FeaturesArgs) -> Outcome {
     let limit = args.number.map(|n| format!("\nLIMIT {n}")).unwrap_or_default();
     let mut first = blocks.told;
     let columns = if args.select {
-        first.extend(["size", "score", "best_size", "best_score", "tolerance"]);
-        if args.confirm.is_some() {
-            first.extend(["confirm_score", "best_confirm_score"]);
+        match args.confirm {
+            Some(_) => {
+                first.extend(["size", "score", "confirm_score", "best_size", "best_score", "best_confirm_score"])
+            }
+            None => first.extend(["size", "score", "best_size", "best_score"]),
         }
+        first.push("tolerance");
         ordered(&first, &blocks.alike, &["digest"])
     } else if args.sets {
         first.extend(["rank", "score", "size", "n_configs", "n_runs", "features"]);

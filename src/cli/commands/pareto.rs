@@ -71,7 +71,7 @@ async fn answer(place: &Place, args: ParetoArgs) -> Outcome {
     let BlockColumns { mut told, mut alike } = match args.within {
         // All is one block then, and the columns of it are NULL.
         Some(Within::Scope) => BlockColumns::default(),
-        _ => BlockColumns::of(&question.session, &scope).await?,
+        _ => BlockColumns::of(&question.session, &scope, None).await?,
     };
     let scope = quoted(&scope);
     let objectives = quoted(&args.objectives.join(", "));

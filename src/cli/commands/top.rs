@@ -63,7 +63,7 @@ async fn answer(place: &Place, args: TopArgs) -> Outcome {
     let question = Question::open(place, &args.ask).await?;
     let scope = args.scope.scope(&question.session).await?;
     let blocks = match &ranked {
-        Ranked::FeatureSets | Ranked::Param(_) => BlockColumns::of(&question.session, &scope).await?,
+        Ranked::FeatureSets | Ranked::Param(_) => BlockColumns::of(&question.session, &scope, Some(&metric)).await?,
         _ => BlockColumns::default(),
     };
     let scope = quoted(&scope);
