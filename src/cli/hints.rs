@@ -83,6 +83,9 @@ fn of_function(e: &FunctionError) -> Vec<String> {
         FunctionError::UnknownMetric { near, .. } => closest(near).unwrap_or_else(|| {
             "`runlake sql -c 'SELECT DISTINCT key FROM metric_stats'` lists all metrics".to_string()
         }),
+        FunctionError::UnknownParam { near, .. } => closest(near).unwrap_or_else(|| {
+            "`runlake sql -c 'SELECT DISTINCT key FROM params'` lists all params".to_string()
+        }),
         FunctionError::NoFeatures { .. } => {
             "lines of type 'features' say it, see docs/log.md; `runlake sql -c 'SELECT DISTINCT experiment_id FROM features'` shows who does"
                 .to_string()

@@ -67,6 +67,79 @@ impl ScopeArgs {
     }
 }
 
+/// What tells blocks apart, for people: digests are wide and say nothing that the name of a version does not.
+const BLOCK: [&str; 3] = ["experiment", "dataset", "data_version"];
+
+/// The columns of a block: those that differ within a scope, and those that do not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BlockColumns {
+    pub told: Vec<&'static str>,
+    pub alike: Vec<&'static str>,
+}
+
+impl BlockColumns {
+    /// Of the runs of a scope, as table functions take it, that have a metric. On a terminal what was asked for is to be
+    /// seen before what is the same in every row.
+    pub async fn of(session: &Session, scope: &str, metric: Option<&str>) -> Result<BlockColumns, Failure> {
+        let known = experiments(session).await?;
+        let condition = match scope.trim_start().get(..6) {
+            _ if known.iter().any(|name| name == scope) => format!("runs.experiment = {}", quoted(scope)),
+            Some(word) if word.eq_ignore_ascii_case("select") => format!("runs.run_id IN ({scope})"),
+            _ => format!("runs.experiment LIKE {}", quoted(scope)),
+        };
+        // Without a metric there may be runs that only hold others together, and say nothing of data.
+        let distinct = |name: &str| match metric {
+            Some(_) => format!("count(DISTINCT coalesce({name}, '')) > 1 AS {name}"),
+            None => format!("count(DISTINCT {name}) > 1 AS {name}"),
+        };
+        let scored = match metric {
+            Some(metric) => {
+                format!(" AND runs.run_id IN (SELECT run_id FROM metric_stats WHERE key = {})", quoted(metric))
+            }
+            None => String::new(),
+        };
+        let columns = BLOCK.map(distinct).join(", ");
+        let rows = collect(
+            session,
+            &format!(
+                "SELECT {columns} FROM runs LEFT JOIN (SELECT run_id, dataset, data_version FROM data_versions \
+                 WHERE role = 'training') AS data USING (run_id) WHERE status = 'FINISHED' AND {condition}{scored}"
+            ),
+        )
+        .await?;
+        let varies = |column: usize| texts(&rows, column).first().cloned().flatten().as_deref() == Some("true");
+        let (mut told, mut alike) = (Vec::new(), Vec::new());
+        for (i, name) in BLOCK.into_iter().enumerate() {
+            if varies(i) { told.push(name) } else { alike.push(name) }
+        }
+        Ok(BlockColumns { told, alike })
+    }
+}
+
+/// Columns of a table function in this order, then all others of it, save some.
+pub fn ordered(first: &[&str], last: &[&str], without: &[&str]) -> String {
+    let named: Vec<&str> = [first, last, without].concat();
+    let rest = format!("* EXCLUDE ({})", named.join(", "));
+    first.iter().copied().chain([rest.as_str()]).chain(last.iter().copied()).collect::<Vec<_>>().join(", ")
+}
+
+/// The experiments that a name or a pattern means.
+pub async fn matching_experiments(session: &Session, named: &str) -> Result<Vec<String>, Failure> {
+    let all = experiments(session).await?;
+    if all.iter().any(|name| name == named) {
+        return Ok(vec![named.to_string()]);
+    }
+    if named.contains(['%', '_']) {
+        let sql =
+            format!("SELECT experiment FROM experiments WHERE experiment LIKE {} ORDER BY experiment", quoted(named));
+        let fitting: Vec<String> = texts(&collect(session, &sql).await?, 0).into_iter().flatten().collect();
+        if !fitting.is_empty() {
+            return Ok(fitting);
+        }
+    }
+    Err(StoreError::ExperimentNotFound { experiment: named.to_string() }.into())
+}
+
 /// The experiment that was named, else the only one.
 pub async fn experiment(session: &Session, named: Option<&str>) -> Result<String, Failure> {
     const LISTED: usize = 20;

@@ -1,31 +1,21 @@
 //! What a statement asks for and the store does not have.
 //!
 //! A misspelt experiment gives no rows, and `no rows` would hold for ever. So before a check is decided, the tables that
-//! its statement reads, and the experiments and keys that it compares with constants, are looked for.
+//! its statement reads, and what its columns are compared with, are looked for.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use datafusion::common::ScalarValue;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, GroupByExpr, SelectItem, SetExpr, Statement as Sql, TableFactor, Value, Visit, Visitor,
+    Expr, GroupByExpr, SelectItem, SetExpr, Statement as Sql, TableFactor, Value, Visit, Visitor,
 };
 
 use super::doubt::Doubt;
-use super::rows::{Params, ask, texts};
-use crate::query::{Session, is_function, near, parse, quoted};
-
-/// Tables that a run's keys stand in, and the one where they are cheapest to find.
-const KEYED: [(&str, &str); 6] = [
-    ("metrics", "metric_stats"),
-    ("metric_stats", "metric_stats"),
-    ("params", "params"),
-    ("tags", "tags"),
-    ("environment", "environment"),
-    ("series", "series"),
-];
+use super::named;
+use super::rows::{Params, ask};
+use crate::query::{Session, is_function, parse};
 
 /// Says what a statement asks for in vain.
 pub async fn look(session: &Session, sql: &str, params: &Params) -> Result<(), Doubt> {
@@ -49,43 +39,13 @@ pub async fn look(session: &Session, sql: &str, params: &Params) -> Result<(), D
             return Err(Doubt::EmptyTable { table: table.clone() });
         }
     }
-    for call in functions(&statement) {
+    let calls = functions(&statement);
+    for call in &calls {
         if ask(session, &format!("SELECT 1 FROM {call} LIMIT 1"), params, 0).await?.n == 0 {
-            return Err(Doubt::EmptyTable { table: call });
+            return Err(Doubt::EmptyTable { table: call.clone() });
         }
     }
-    let mut named = Named { params, experiments: BTreeSet::new(), keys: BTreeSet::new() };
-    if let Statement::Statement(sql) = &statement {
-        let _: ControlFlow<()> = Sql::visit(sql, &mut named);
-    }
-    if !named.experiments.is_empty() {
-        let names = texts(session, "SELECT experiment FROM experiments").await?;
-        for name in named.experiments {
-            if !names.contains(&name) {
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                return Err(Doubt::NoExperiment { near: near(&names, &name), name });
-            }
-        }
-    }
-    let homes: BTreeSet<&str> =
-        KEYED.iter().filter(|(table, _)| read.contains(*table)).map(|(_, home)| *home).collect();
-    if !homes.is_empty() {
-        'keys: for key in named.keys {
-            for home in &homes {
-                let sql = format!("SELECT 1 FROM {home} WHERE key = {} LIMIT 1", quoted(&key));
-                if ask(session, &sql, &[], 0).await?.n > 0 {
-                    continue 'keys;
-                }
-            }
-            let mut all = Vec::new();
-            for home in &homes {
-                all.extend(texts(session, &format!("SELECT DISTINCT key FROM {home}")).await?);
-            }
-            let all: Vec<&str> = all.iter().map(String::as_str).collect();
-            return Err(Doubt::NoKey { near: near(&all, &key), key });
-        }
-    }
-    Ok(())
+    named::look(session, &statement, params, named::Read { tables: &read, calls: &calls }).await
 }
 
 /// Calls of table functions, as they are written.
@@ -132,58 +92,5 @@ pub async fn look_for_null(session: &Session, sql: &str, params: &Params) -> Res
     match ask(session, &query.to_string(), params, 0).await?.n {
         0 => Ok(()),
         n => Err(Doubt::NullCondition { n: n.to_string() }),
-    }
-}
-
-/// Constants that `experiment` and `key` are compared with.
-struct Named<'a> {
-    params: &'a Params,
-    experiments: BTreeSet<String>,
-    keys: BTreeSet<String>,
-}
-
-impl Visitor for Named<'_> {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        match expr {
-            Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
-                self.add(left, right);
-                self.add(right, left);
-            }
-            Expr::InList { expr, list, negated: false } => list.iter().for_each(|item| self.add(expr, item)),
-            _ => {}
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-impl Named<'_> {
-    fn add(&mut self, column: &Expr, constant: &Expr) {
-        let name = match column {
-            Expr::Identifier(name) => name,
-            // With its table before it; `tags.key` of `runs` is a key called so, but asks for no other.
-            Expr::CompoundIdentifier(parts) if parts.len() == 2 => &parts[1],
-            _ => return,
-        };
-        let set = match name.value.to_ascii_lowercase().as_str() {
-            "experiment" => &mut self.experiments,
-            "key" => &mut self.keys,
-            _ => return,
-        };
-        let Expr::Value(value) = constant else { return };
-        match &value.value {
-            Value::SingleQuotedString(text) => {
-                set.insert(text.clone());
-            }
-            Value::Placeholder(name) => {
-                let name = name.trim_start_matches('$');
-                let given = self.params.iter().find(|(param, _)| param == name).map(|(_, value)| value);
-                if let Some(ScalarValue::Utf8(Some(text))) = given {
-                    set.insert(text.clone());
-                }
-            }
-            _ => {}
-        }
     }
 }

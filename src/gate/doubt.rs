@@ -34,6 +34,22 @@ pub enum Doubt {
         /// The nearest keys there are.
         near: Vec<String>,
     },
+    /// A word that is compared with a status and is none.
+    #[error("{what}: there is no such status, so nothing was checked{near}; `-- allow empty` lets that pass", near = closest(.near))]
+    NoStatus {
+        /// The comparison.
+        what: String,
+        /// The nearest ones there are.
+        near: Vec<String>,
+    },
+    /// A name that no row has.
+    #[error("nothing has {what}, so nothing was checked{near}; `-- allow empty` lets that pass", near = closest(.near))]
+    NothingHas {
+        /// The comparison.
+        what: String,
+        /// The nearest names there are.
+        near: Vec<String>,
+    },
     /// One value is wanted and there is none.
     #[error("{of} returned no rows, so there is no value{allow}", allow = if *.allowed { "" } else { "; `-- allow empty` lets that pass" })]
     NoRows {
@@ -69,6 +85,16 @@ pub enum Doubt {
         column: String,
         /// What it holds.
         data_type: String,
+    },
+    /// Two values of different kinds.
+    #[error(
+        "the statement returned {value}, which cannot be compared with {than}: CAST makes one type of both; a time is written like '2026-11-23T09:00:00Z'"
+    )]
+    NotAlike {
+        /// The value, with what it is.
+        value: String,
+        /// The other one, likewise.
+        than: String,
     },
     /// A value that is missing.
     #[error("{of} returned NULL{place}: it may have looked at nothing; `WHERE ... IS NOT NULL` leaves such rows out")]

@@ -13,6 +13,7 @@ use super::numbers::plain;
 use super::pairs::{self, SCORE};
 use super::report::{CheckResult, Figures, Verdict};
 use super::rows::{Rows, ask};
+use super::scalar::Scalar;
 use crate::export::value::{Floats, float};
 use crate::model::Goal;
 use crate::query::{Session, within};
@@ -192,15 +193,39 @@ impl Asking<'_> {
     }
 
     async fn value(&self, rows: Rows, op: Op, than: &Operand) -> Result<Found, Doubt> {
-        let Some(value) = self.own_value(&rows)? else { return Ok(Found::nothing(rows)) };
-        let baseline = match than {
-            Operand::Number(number) => *number,
-            Operand::Sql(sql) => self.baseline_value(sql).await?,
+        let value = match rows.one_scalar(Side::Statement)? {
+            Some(value) => value,
+            None if self.check.allow_empty => return Ok(Found::nothing(rows)),
+            None => return Err(Doubt::NoRows { of: Side::Statement, allowed: false }),
         };
-        let holds = op.holds(value, baseline);
+        let (baseline, of) = match than {
+            Operand::Number(number) => (Scalar::Number(*number), None),
+            Operand::Large(whole) => (Scalar::Whole(*whole), None),
+            Operand::Text(text) => (Scalar::Text(text.clone()), None),
+            Operand::Bool(truth) => (Scalar::Bool(*truth), None),
+            Operand::Sql(sql) => {
+                let rows = self.ask_baseline(sql, KEPT).await?;
+                let missing = Doubt::NoRows { of: Side::Baseline, allowed: true };
+                (rows.one_scalar(Side::Baseline)?.ok_or(missing)?, Some(rows))
+            }
+        };
+        let Some(holds) = value.compares(op, &baseline) else {
+            // Where one side is a number, the other one is what is wrong.
+            let sides =
+                [(&value, &baseline, Some(&rows), Side::Statement), (&baseline, &value, of.as_ref(), Side::Baseline)];
+            for (wrong, right, rows, of) in sides {
+                if let (None, Some(_), Some(rows)) = (wrong.number(), right.number(), rows) {
+                    rows.numbers(rows.value_column(of)?, of)?;
+                }
+            }
+            return Err(Doubt::NotAlike {
+                value: format!("{} {value}", value.kind()),
+                than: format!("{} {baseline}", baseline.kind()),
+            });
+        };
         let not = if holds { "" } else { "not " };
-        let detail = format!("{} is {not}{} {}", plain(value), op.as_str(), plain(baseline));
-        let figures = Figures { value: Some(value), baseline: Some(baseline), ..Figures::default() };
+        let detail = format!("{value} is {not}{} {baseline}", op.as_str());
+        let figures = Figures { value: value.number(), baseline: baseline.number(), ..Figures::default() };
         Ok(Found { holds, detail, figures, rows })
     }
 

@@ -56,6 +56,12 @@ pub enum Op {
 pub enum Operand {
     /// A number.
     Number(f64),
+    /// A whole number that no double holds.
+    Large(i128),
+    /// A text or a time.
+    Text(String),
+    /// True or false.
+    Bool(bool),
     /// The value of a statement.
     Sql(String),
 }
@@ -157,7 +163,7 @@ impl Expect {
                 .ok_or_else(|| format!("one of >=, >, <=, <, =, <> or `within` is expected {}", words.here()))?;
             let than = match words.clone().mark("(") {
                 true => Operand::Sql(words.sql()?),
-                false => Operand::Number(words.number()?),
+                false => literal(&mut words)?,
             };
             Expect::Value { op, than }
         } else {
@@ -169,6 +175,21 @@ impl Expect {
         };
         words.end()?;
         Ok(expect)
+    }
+}
+
+fn literal(words: &mut Words<'_>) -> Result<Operand, Wrong> {
+    for truth in [true, false] {
+        if words.take(if truth { "true" } else { "false" }) {
+            return Ok(Operand::Bool(truth));
+        }
+    }
+    if let Some(text) = words.text()? {
+        return Ok(Operand::Text(text));
+    }
+    match words.large() {
+        Some(whole) => Ok(Operand::Large(whole)),
+        None => Ok(Operand::Number(words.number()?)),
     }
 }
 
@@ -210,6 +231,9 @@ impl fmt::Display for Operand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Operand::Number(number) => write!(f, "{number}"),
+            Operand::Large(whole) => write!(f, "{whole}"),
+            Operand::Text(text) => write!(f, "'{}'", text.replace('\'', "''")),
+            Operand::Bool(truth) => write!(f, "{truth}"),
             Operand::Sql(sql) => write!(f, "({sql})"),
         }
     }
@@ -265,6 +289,17 @@ mod tests {
                 assert_eq!(Expect::parse(&text), Ok(Expect::Value { op, than: Operand::Number(-0.9) }), "{text}");
             }
         }
+        for (text, than) in [
+            ("'v2-clean'", Operand::Text("v2-clean".to_string())),
+            ("'it''s'", Operand::Text("it's".to_string())),
+            ("''", Operand::Text(String::new())),
+            ("TRUE", Operand::Bool(true)),
+            ("false", Operand::Bool(false)),
+            ("9007199254740993", Operand::Large(9_007_199_254_740_993)),
+            ("9007199254740992", Operand::Number(9_007_199_254_740_992.0)),
+        ] {
+            assert_eq!(Expect::parse(&format!("value = {text}")), Ok(Expect::Value { op: Op::Eq, than }), "{text}");
+        }
         let sql = "SELECT ')' , max(x) FROM t";
         let than = Operand::Sql(sql.to_string());
         assert_eq!(Expect::parse(&format!("value >= ( {sql} )")), Ok(Expect::Value { op: Op::Ge, than }));
@@ -308,6 +343,9 @@ mod tests {
             ("value >= inf", "a number is expected"),
             ("value >= 1e999", "a number is expected"),
             ("value >= 0.9 0.8", "nothing more"),
+            ("value = 'v2", "a quoted text is not closed"),
+            ("value = 'v2' 'v3'", "nothing more"),
+            ("value = v2", "a number is expected at 'v2'"),
             ("value >= 90%", "nothing more is expected at '%'"),
             ("value >= (SELECT 1", "not closed"),
             ("value >= ()", "no statement"),
@@ -339,7 +377,19 @@ mod tests {
         prop_oneof![
             Just(Expect::NoRows),
             Just(Expect::SomeRows),
-            (op, prop_oneof![number().prop_map(Operand::Number), sql().prop_map(Operand::Sql)])
+            (
+                op,
+                prop_oneof![
+                    number().prop_map(Operand::Number),
+                    any::<i64>().prop_map(|n| match i128::from(n as f64 as i64) == n.into() && n != i64::MAX {
+                        true => Operand::Number(n as f64),
+                        false => Operand::Large(n.into()),
+                    }),
+                    "[a-zé' ]{0,6}".prop_map(Operand::Text),
+                    any::<bool>().prop_map(Operand::Bool),
+                    sql().prop_map(Operand::Sql),
+                ]
+            )
                 .prop_map(|(op, than)| Expect::Value { op, than }),
             (0u32..500, sql())
                 .prop_map(|(n, of)| Expect::Within { tolerance: Tolerance::Share(f64::from(n) / 100.0), of }),

@@ -16,10 +16,12 @@ mod expect;
 mod junit;
 mod markdown;
 mod message;
+mod named;
 mod numbers;
 mod pairs;
 mod report;
 mod rows;
+mod scalar;
 pub mod stop;
 mod words;
 

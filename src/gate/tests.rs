@@ -69,6 +69,42 @@ async fn verdicts_are_right_and_doubts_are_no_passes() {
         ("expect: value > 0.9", max, Failed, "0.9 is not > 0.9"),
         ("expect: value > 0.9", "SELECT 'a' AS name, 0.95 AS value", Passed, "0.95 is > 0.9"),
         ("expect: value > (SELECT 0.5)", "SELECT 1", Passed, "1 is > 0.5"),
+        // In the type of the value, and exactly.
+        ("expect: value = 'churn'", "SELECT min(experiment) FROM runs", Passed, "'churn' is = 'churn'"),
+        ("expect: value <> 'churn'", "SELECT min(experiment) FROM runs", Failed, "'churn' is not <> 'churn'"),
+        ("expect: value = (SELECT 'v1')", "SELECT 'v2'", Failed, "'v2' is not = 'v1'"),
+        ("expect: value = true", "SELECT bool_and(metrics.auc > 0.5) FROM runs", Passed, "true is = true"),
+        (
+            "expect: value = 9007199254740993",
+            "SELECT 9007199254740992",
+            Failed,
+            "9007199254740992 is not = 9007199254740993",
+        ),
+        ("expect: value = 9007199254740993", "SELECT 9007199254740993", Passed, "is = 9007199254740993"),
+        ("expect: value = (SELECT 9007199254740993)", "SELECT 9007199254740992", Failed, "is not ="),
+        ("expect: value = 3", "SELECT 3.0::double", Passed, "3 is = 3"),
+        ("expect: value >= '2020-01-01'", "SELECT min(start_time) FROM runs", Passed, "is >= '2020-01-01'"),
+        (
+            "expect: value < '2020-01-01T00:00:00Z'",
+            "SELECT TIMESTAMP '2020-01-01T00:00:00.000000001'",
+            Failed,
+            "2020-01-01T00:00:00.000000001Z is not <",
+        ),
+        (
+            "expect: value = (SELECT DATE '2020-01-01')",
+            "SELECT TIMESTAMP '2020-01-01T00:00:00'",
+            Passed,
+            "2020-01-01T00:00:00Z is =",
+        ),
+        ("expect: value = 'v1'", "SELECT 1", Undecided, "a number 1, which cannot be compared with a text 'v1'"),
+        (
+            "expect: value = true",
+            "SELECT 'true'",
+            Undecided,
+            "a text 'true', which cannot be compared with a boolean true",
+        ),
+        ("expect: value > 'yesterday'", "SELECT min(start_time) FROM runs", Undecided, "with a text 'yesterday'"),
+        ("expect: value > (SELECT 'x')", "SELECT 1", Undecided, "of the baseline holds text"),
         // Of the baseline's absolute value, and in the direction of the goal.
         ("expect: value within 10% of (SELECT 1.0)", max, Passed, "0.9 is at least 0.9"),
         ("expect: value within 5% of (SELECT 1.0)", max, Failed, "below 0.95, the baseline 1 less 5%"),
@@ -128,6 +164,79 @@ async fn verdicts_are_right_and_doubts_are_no_passes() {
         assert!(result.detail.contains(says), "{keys} {sql}: {}", result.detail);
         assert_eq!(result.doubt.is_some(), verdict == Undecided);
     }
+}
+
+/// Names that nothing has would let `no rows` hold for ever.
+#[tokio::test]
+async fn constants_that_nothing_has_decide_nothing() {
+    let fixture = fixture();
+    let tagged = run(&fixture.store, "tagged");
+    tagged.set_tag("candidate", "abc").unwrap();
+    tagged.log_param("model", "svm").unwrap();
+    tagged.finish(Status::Finished).unwrap();
+    let session = fixture.store.session().await.unwrap();
+    use Verdict::{Passed, Undecided};
+    for (sql, verdict, says) in [
+        ("SELECT 1 FROM runs WHERE status = 'FAILED'", Passed, "no rows"),
+        (
+            "SELECT 1 FROM runs WHERE status = 'FAILD'",
+            Undecided,
+            "no such status, so nothing was checked; closest: 'FAILED'",
+        ),
+        (
+            "SELECT 1 FROM runs WHERE status IN ('FAILED', 'failed')",
+            Undecided,
+            "status = 'failed': there is no such status",
+        ),
+        ("SELECT 1 FROM runs WHERE status LIKE 'FIAL%'", Undecided, "no such status"),
+        ("SELECT 1 FROM runs WHERE status LIKE 'FAIL%'", Passed, "no rows"),
+        ("SELECT 1 FROM runs WHERE status <> 'FINSHED' AND false", Undecided, "closest: 'FINISHED'"),
+        ("SELECT 1 FROM runs WHERE experiment LIKE 'chrn%'", Undecided, "nothing has experiment LIKE 'chrn%'"),
+        ("SELECT 1 FROM runs WHERE experiment LIKE 'ch%' AND false", Passed, "no rows"),
+        (
+            "SELECT 1 FROM runs AS r WHERE r.tags.candidate = 'abd'",
+            Undecided,
+            "tags.candidate = 'abd', so nothing was checked; closest: 'abc'",
+        ),
+        ("SELECT 1 FROM runs WHERE tags.candidate = 'abc' AND status = 'FAILED'", Passed, "no rows"),
+        ("SELECT 1 FROM runs WHERE tags['candidate'] LIKE 'x%'", Undecided, "nothing has tags['candidate'] LIKE 'x%'"),
+        ("SELECT 1 FROM runs WHERE params.model = 'smv' AND metrics.auc < 0.5", Undecided, "params.model = 'smv'"),
+        (
+            "SELECT 1 FROM tags WHERE key = 'candidate' AND value = 'abd'",
+            Undecided,
+            "nothing has value = 'abd', so nothing was checked; closest: 'abc'",
+        ),
+        ("SELECT 1 FROM params WHERE value LIKE '%secret%'", Passed, "no rows"),
+        ("SELECT 1 FROM tags WHERE key = 'candidat'", Undecided, "no run has a key 'candidat'"),
+        ("SELECT 1 FROM tags WHERE tags.key LIKE 'cnd%'", Undecided, "nothing has key LIKE 'cnd%'"),
+        ("SELECT 1 FROM metrics WHERE key LIKE 'acu%' AND value < 0", Undecided, "nothing has key LIKE 'acu%'"),
+        ("SELECT 1 FROM metrics WHERE key ~ '^au' AND value < 0", Passed, "no rows"),
+        ("SELECT 1 FROM runs WHERE error LIKE '%memory%'", Passed, "no rows"),
+        ("SELECT 1 FROM best_runs('churn', 'auc') WHERE status = 'FINISHD'", Undecided, "no such status"),
+        (
+            "SELECT 1 FROM best_runs('churn', 'auc') WHERE name = 'god' AND score < 0.5",
+            Undecided,
+            "nothing has name = 'god'",
+        ),
+        ("SELECT 1 FROM (SELECT name AS key FROM runs) WHERE key = 'x'", Passed, "no rows"),
+    ] {
+        let result = put(&session, &format!("-- check: c\n-- expect: no rows\n{sql}")).await;
+        assert_eq!(result.verdict, verdict, "{sql}: {}", result.detail);
+        assert!(result.detail.contains(says), "{sql}: {}", result.detail);
+        let allowed = put(&session, &format!("-- check: c\n-- expect: no rows\n-- allow empty\n{sql}")).await;
+        assert_eq!(allowed.verdict, Passed, "{sql}: {}", allowed.detail);
+    }
+    let candidate = |value: &str| CheckOptions {
+        params: vec![("candidate".to_string(), datafusion::common::ScalarValue::from(value))],
+        timeout: None,
+    };
+    let text =
+        "-- check: c\n-- expect: no rows\nSELECT 1 FROM runs WHERE tags.candidate = $candidate AND status = 'FAILED'";
+    let check = parse_checks(text).pop().unwrap().unwrap();
+    assert_eq!(check.evaluate(&session, &candidate("abc")).await.verdict, Passed);
+    let result = check.evaluate(&session, &candidate("none")).await;
+    assert_eq!(result.verdict, Undecided, "{}", result.detail);
+    assert!(result.detail.contains("tags.candidate = 'none'"), "{}", result.detail);
 }
 
 #[tokio::test]

@@ -61,6 +61,39 @@ impl<'t> Words<'t> {
         }
     }
 
+    /// Takes a whole number that no double holds; leaves any other number.
+    pub fn large(&mut self) -> Option<i128> {
+        let mut left = self.clone();
+        let number = left.number().ok()?;
+        let text = self.rest[..self.rest.len() - left.rest.len()].trim();
+        let whole: i128 = text.parse().ok()?;
+        if number as i128 == whole {
+            return None;
+        }
+        *self = left;
+        Some(whole)
+    }
+
+    /// Takes a text in single quotes, where one stands next; two quotes within are one.
+    pub fn text(&mut self) -> Result<Option<String>, Wrong> {
+        let Some(rest) = self.rest.strip_prefix('\'') else { return Ok(None) };
+        let (mut text, mut left) = (String::new(), rest);
+        loop {
+            let end = left.find('\'').ok_or("a quoted text is not closed")?;
+            text.push_str(&left[..end]);
+            left = &left[end + 1..];
+            match left.strip_prefix('\'') {
+                Some(more) => {
+                    text.push('\'');
+                    left = more;
+                }
+                None => break,
+            }
+        }
+        self.rest = left.trim_start();
+        Ok(Some(text))
+    }
+
     /// Takes a count, which is whole and not negative.
     pub fn count(&mut self) -> Result<u64, Wrong> {
         let before = self.clone();

@@ -160,12 +160,17 @@ pub struct MetricGoal {
     pub key: String,
     /// Which way it gets better.
     pub goal: Goal,
-    /// `declared` by someone, or `imported`.
+    /// `declared` by someone, or `imported`; [`MetricGoal::REMOVED`] takes away what was said before.
     pub source: String,
     /// Unit of the values, such as `s`.
     pub unit: Option<String>,
     /// Free text.
     pub description: Option<String>,
+}
+
+impl MetricGoal {
+    /// The source of a record that takes a goal away.
+    pub const REMOVED: &'static str = "removed";
 }
 
 /// Facts about an experiment; only what is given changes.

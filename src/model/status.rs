@@ -24,6 +24,10 @@ pub enum Status {
 }
 
 impl Status {
+    /// All there are.
+    pub const ALL: [Status; 6] =
+        [Status::Running, Status::Scheduled, Status::Finished, Status::Failed, Status::Killed, Status::Crashed];
+
     /// The name, as in the column `status`.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -21,7 +21,7 @@ pub use paired::{Difference, one_sided_bounds, paired, paired_by_fold};
 pub use pareto::fronts;
 pub use ranks::{pooled_correlation, spearman};
 pub use sphericity::epsilon;
-pub use summary::{Summary, interval_of_mean};
+pub use summary::{Summary, interval_of_mean, mean};
 pub use thin::thin;
 pub use two_way::{Cell, factor, level_values};
 pub use welch::welch;

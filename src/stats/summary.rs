@@ -22,15 +22,28 @@ impl Summary {
         if n == 0 {
             return None;
         }
-        let mean = values.iter().sum::<f64>() / n as f64;
-        let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-        let std = (n > 1).then(|| (squares / (n - 1) as f64).sqrt());
+        let mean = mean(values.iter().copied());
+        // The squares of differences near the greatest double are beyond it.
+        let scale = values.iter().map(|v| v.abs()).fold(0.0, f64::max);
+        let scale = if scale > 1e150 { scale } else { 1.0 };
+        let squares: f64 = values.iter().map(|v| (v / scale - mean / scale).powi(2)).sum();
+        let std = (n > 1).then(|| (squares / (n - 1) as f64).sqrt() * scale);
         Some(Summary { n, mean, std })
     }
 
     /// Standard error of the mean: std / sqrt(n).
     pub fn std_error(&self) -> Option<f64> {
         self.std.map(|std| std / (self.n as f64).sqrt())
+    }
+}
+
+/// The arithmetic mean; finite wherever the values are.
+pub fn mean(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let n = values.clone().count() as f64;
+    match values.clone().sum::<f64>() / n {
+        mean if mean.is_finite() => mean,
+        // The sum is beyond the greatest double, the mean is not.
+        _ => values.map(|value| value / n).sum(),
     }
 }
 
@@ -70,6 +83,14 @@ mod tests {
         assert!((sample.std.unwrap() - 0.019235384061671353).abs() < 1e-15);
         let (low, high) = interval_of_mean(&sample, 0.95).unwrap();
         assert!((low - 0.8981161161190002).abs() < 1e-12 && (high - 0.9458838838809999).abs() < 1e-12, "{low} {high}");
+    }
+
+    #[test]
+    fn large_values_have_a_mean_and_a_spread() {
+        let sample = Summary::of(&[1.5e308, 1.7e308]).unwrap();
+        assert!((sample.mean / 1.6e308 - 1.0).abs() < 1e-15, "{sample:?}");
+        assert!((sample.std.unwrap() / (0.2e308 / 2f64.sqrt()) - 1.0).abs() < 1e-12, "{sample:?}");
+        assert!(mean([f64::INFINITY, 1.0].into_iter()).is_infinite());
     }
 
     #[test]

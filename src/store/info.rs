@@ -8,6 +8,8 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 
 use super::cut::Cut;
 use super::error::Result;
+use super::past::AsOf;
+use super::snapshot::Snapshot;
 use super::{Manifest, Store, ops, shown};
 use crate::model::{Micros, Status};
 use crate::schema::Table;
@@ -105,8 +107,20 @@ impl Store {
     /// # Errors
     /// [`crate::StoreError::Damaged`], or an I/O error.
     pub async fn info(&self) -> Result<StoreInfo> {
+        self.info_of(self.snapshot()?).await
+    }
+
+    /// The same of a sealed state of the past, which has nothing live.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::BeforeHistory`] or [`crate::StoreError::NoState`] when there is no such state, and those of
+    /// [`Store::info`].
+    pub async fn info_as_of(&self, as_of: AsOf) -> Result<StoreInfo> {
+        self.info_of(self.snapshot_at(as_of)?).await
+    }
+
+    async fn info_of(&self, snapshot: Snapshot) -> Result<StoreInfo> {
         let manifest = Manifest::read(self.io(), self.place())?;
-        let snapshot = self.snapshot()?;
         let overlay = snapshot.overlay().await?;
         let cut = snapshot.cut();
         let (artifacts, artifact_bytes) = artifacts(&snapshot).await?;
@@ -137,7 +151,7 @@ impl Store {
     }
 }
 
-async fn tables(snapshot: &super::snapshot::Snapshot) -> Result<Vec<TableInfo>> {
+async fn tables(snapshot: &Snapshot) -> Result<Vec<TableInfo>> {
     let overlay = snapshot.overlay().await?;
     let mut all = Table::FIXED.to_vec();
     all.extend(snapshot.frames().into_iter().map(Table::Frame));
@@ -160,7 +174,7 @@ async fn tables(snapshot: &super::snapshot::Snapshot) -> Result<Vec<TableInfo>> 
     Ok(infos)
 }
 
-async fn statuses(snapshot: &super::snapshot::Snapshot) -> Result<BTreeMap<Status, u64>> {
+async fn statuses(snapshot: &Snapshot) -> Result<BTreeMap<Status, u64>> {
     let schema = Arc::new(Schema::new(vec![Field::new("status", DataType::Utf8, true)]));
     let mut counts = BTreeMap::new();
     for rows in shown::batches(snapshot, &Table::Runs, &schema, None).await? {
@@ -173,7 +187,7 @@ async fn statuses(snapshot: &super::snapshot::Snapshot) -> Result<BTreeMap<Statu
     Ok(counts)
 }
 
-async fn artifacts(snapshot: &super::snapshot::Snapshot) -> Result<(u64, u64)> {
+async fn artifacts(snapshot: &Snapshot) -> Result<(u64, u64)> {
     let schema = Arc::new(Schema::new(vec![Field::new("size", DataType::Int64, true)]));
     let (mut files, mut bytes) = (0, 0);
     for rows in shown::batches(snapshot, &Table::Artifacts, &schema, None).await? {

@@ -162,7 +162,10 @@ pub fn experiments(
             Event::Goal(goal) => {
                 let place = (id.to_string(), goal.key.clone());
                 if goals.get(&place).is_none_or(|old| old.version <= version) {
-                    goals.insert(place, GoalState { version, goal: goal.clone() });
+                    match goal.source == crate::model::MetricGoal::REMOVED {
+                        true => goals.remove(&place),
+                        false => goals.insert(place, GoalState { version, goal: goal.clone() }),
+                    };
                 }
             }
         }

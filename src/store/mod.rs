@@ -284,6 +284,19 @@ impl Store {
         self.log(&Record::Goal(goal), Durability::Buffered).map(|_| ())
     }
 
+    /// Takes away the goal of a metric in an experiment; without one nothing happens.
+    pub fn remove_goal(&self, experiment: &str, key: &str) -> Result<()> {
+        self.declare_goal(MetricGoal {
+            experiment: experiment.to_string(),
+            key: key.to_string(),
+            // It stands for none.
+            goal: Goal::Max,
+            source: MetricGoal::REMOVED.to_string(),
+            unit: None,
+            description: None,
+        })
+    }
+
     /// Changes facts about an experiment; a new one is made.
     pub fn edit_experiment(&self, edit: ExperimentEdit) -> Result<()> {
         run::check_experiment(&edit.experiment)?;

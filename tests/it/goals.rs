@@ -41,3 +41,51 @@ fn only_what_is_confirmed_is_set() {
         "experiment,metric,goal,unit,description,source\nchurn,accuracy,max,,,declared\nchurn,loss,min,,,declared\n"
     );
 }
+
+#[test]
+fn goals_go_to_the_experiments_of_a_pattern_and_are_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path().join("store")).unwrap();
+    for experiment in ["churn-a", "churn-b", "churn-c", "wine"] {
+        let run = store.start_run(RunOptions::new(experiment)).unwrap();
+        let metric = if experiment == "churn-c" { "loss" } else { "auc" };
+        run.log_metric(metric, 0.5).unwrap();
+        run.finish(Status::Finished).unwrap();
+    }
+    drop(store);
+    let ask = |args: &[&str]| {
+        let out = goal(dir.path(), args).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
+    };
+    let (code, said, _) = ask(&["auc", "max", "-e", "churn%"]);
+    // A pattern means those that have logged the metric.
+    assert_eq!((code, said.as_str()), (0, "goal of 'auc' in 'churn-a': max\ngoal of 'auc' in 'churn-b': max\n"));
+    let (code, said, _) = ask(&["auc", "--remove", "-e", "churn-a"]);
+    assert_eq!((code, said.as_str()), (0, "goal of 'auc' in 'churn-a': removed\n"));
+    for sealed in [false, true] {
+        if sealed {
+            let seal = Command::new(env!("CARGO_BIN_EXE_runlake"))
+                .arg("--store")
+                .arg(dir.path().join("store"))
+                .arg("seal")
+                .output()
+                .unwrap();
+            assert!(seal.status.success());
+        }
+        let (_, goals, _) = ask(&["--format", "csv", "-e", "%"]);
+        assert_eq!(goals, "experiment,metric,goal,unit,description,source\nchurn-b,auc,max,,,declared\n", "{sealed}");
+        let (code, _, wrong) = ask(&["auc", "--remove", "-e", "churn-a"]);
+        assert_eq!(code, 1);
+        assert!(wrong.starts_with("error: metric 'auc' has no goal in 'churn-a'"), "{wrong}");
+    }
+    // What was removed may be set again.
+    let (code, said, _) = ask(&["auc", "min", "-e", "churn-a"]);
+    assert_eq!((code, said.as_str()), (0, "goal of 'auc' in 'churn-a': min\n"));
+    let (code, _, wrong) = ask(&["f1", "max", "-e", "churn%"]);
+    assert_eq!(code, 1);
+    assert!(wrong.contains("has logged a metric 'f1'"), "{wrong}");
+    let (code, _, wrong) = ask(&["auc", "max"]);
+    assert_eq!(code, 2);
+    assert!(wrong.contains("`-e '%'` takes all of them"), "{wrong}");
+}

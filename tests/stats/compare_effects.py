@@ -403,14 +403,14 @@ def ablated(ledger: Ledger, check: Differences) -> None:
                     if (len(differing), len(features)) in ((1, 0), (0, 1)):
                         name = [*differing, *features][0]
                         found = of_configs(ledger.replicates(of), ledger.replicates(mine), ["experiment", "dataset"])
-                        theirs[config] = found | {"name": name, "kind": "param" if differing else "feature", "n_runs": len(of)}
+                        theirs[config] = found | {"name": name, "kind": "param" if differing else "feature", "n_runs": len(of) + len(mine)}
                 sql = f"SELECT * FROM ablations({quote(experiment)}, {quote(metrics[0])}, {quote(run)}, ignore => {quote(','.join(ignore))})"
                 ours = {row["config_id"]: row for row in frame(ledger.store, sql).to_dict("records")}
                 what = f"ablations {experiment} {metrics[0]} {run}"
                 check.same(f"{what}: configs", sorted(ours), sorted(theirs))
                 for config, row in theirs.items():
                     told += 1
-                    check.same(f"{what} {config}: change", ours[config]["change"], row["difference"])
+                    check.same(f"{what} {config}: difference", ours[config]["difference"], row["difference"])
                     for name in ["kind", "name", "p_value", "low", "high", "n_pairs", "paired_by", "n_runs"]:
                         check.same(f"{what} {config}: {name}", ours[config][name], row.get(name))
     print(f"  ablations: {told} configs that differ in one thing")

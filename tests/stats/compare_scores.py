@@ -2,6 +2,7 @@
 over the sample data."""
 
 import argparse
+import math
 import pathlib
 import tempfile
 
@@ -122,6 +123,54 @@ def histories(ledger: Ledger, found: Differences) -> None:
         found.same(f"points of {run}", set(zip(thin.step, thin.value.astype(str))) <= there, True)
 
 
+def compare_runs(ledger: Ledger, found: Differences) -> None:
+    """Pairs and triples of runs, from the plain tables: what each says of itself, and whether all say the same."""
+    store = ledger.store
+    tables = {
+        "params": "SELECT run_id, key, value FROM params",
+        "metrics": "SELECT run_id, CASE WHEN context IS NULL THEN key ELSE key || ' ' || context END AS key, last AS value FROM metric_stats",
+        "tags": "SELECT run_id, key, coalesce(value, '') AS value FROM tags",
+        "features": "SELECT run_id, feature AS key, CASE WHEN used THEN 'used' ELSE 'not used' END AS value FROM features",
+        "data_versions": "SELECT run_id, role || ': ' || dataset AS key, data_version || ' ' || digest AS value FROM data_versions",
+        "packages": "SELECT run_id, package AS key, package_version AS value FROM packages",
+        "environment": "SELECT run_id, key, value FROM environment",
+    }
+    said = {section: {run: of.set_index("key").value for run, of in frame(store, sql).groupby("run_id")} for section, sql in tables.items()}
+    facts = frame(store, "SELECT run_id, experiment, name, status, config_id, n_features, duration_s, git_commit, git_branch FROM runs").set_index("run_id")
+    some = ledger.runs.groupby(["experiment", "status"]).head(2).index.tolist()
+    rng = np.random.default_rng(5)
+    groups = [rng.choice(some, size=int(rng.integers(2, 4)), replace=False).tolist() for _ in range(25)]
+    for runs in groups:
+        ours = frame(store, f"SELECT * FROM compare_runs({', '.join(repr(run) for run in runs)})").set_index(["section", "key"])
+        letters = "abc"[: len(runs)]
+        for section, of_runs in said.items():
+            values = pd.DataFrame({letter: of_runs.get(run, pd.Series(dtype=object)) for letter, run in zip(letters, runs)})
+            mine = ours.loc[section] if section in ours.index.get_level_values(0) else ours.iloc[:0]
+            found.same(f"{runs} {section}: keys", sorted(mine.index), sorted(values.index[values.notna().any(axis=1) | (section == "metrics")]))
+            for key, row in values.iterrows():
+                what, shown = f"{runs} {section} {key}", mine.loc[key]
+                there = [value is not None and value == value for value in row]
+                for letter, value, is_there in zip(letters, row, there):
+                    if section == "metrics":
+                        text = shown[letter]
+                        found.same(what, math.nan if text in (None, "NaN") else float(text), float(value) if is_there else math.nan)
+                    else:
+                        found.same(what, shown[letter], value if is_there else None)
+                texts = {shown[letter] for letter in letters}
+                found.same(f"{what} differs", bool(shown.differs), len(texts) > 1)
+                if len(runs) == 2 and section == "metrics" and all(there):
+                    found.same(f"{what} difference", shown.difference, float(row.iloc[0]) - float(row.iloc[1]))
+        for name in facts:
+            row = [facts[name][run] for run in runs]
+            if any(value is not None and value == value for value in row):
+                shown = ours.loc["git" if name.startswith("git") else "run", name]
+                for letter, value in zip(letters, row):
+                    given = value is not None and value == value
+                    number = isinstance(value, (float, int, np.number))
+                    mine = shown[letter] if not (number and shown[letter] is not None) else float(shown[letter])
+                    found.same(f"{runs} {name}", mine, None if not given else float(value) if number else value)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runlake", required=True)
@@ -139,7 +188,7 @@ def main() -> None:
         at_best(ledger, "digits", "val_accuracy", found)
         at_best(ledger, "diabetes", "val_loss", found)
         found.told()
-        for function in (curves, histories):
+        for function in (curves, histories, compare_runs):
             found = Differences(function.__name__)
             function(ledger, found)
             found.told()

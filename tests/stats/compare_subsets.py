@@ -192,7 +192,10 @@ def select_features(rows: Rows, metric: str, **named: object) -> None:
                 tolerance = 0.0 if same else scipy.stats.sem(differences) if len(shared) > 1 else math.nan
             if candidate["at"] - best["at"] <= tolerance + 1e-12 * max(abs(best.score), tolerance):
                 out |= {"score": candidate.score, "features": list(candidate["names"]), "config_id": candidate.config_id, "run_id": candidate.best_run,
-                        "difference": candidate.score - best.score, "tolerance": float(tolerance), "n_pairs": len(shared),
+                        "difference": candidate.score - best.score,
+                        # One subset was compared with nothing.
+                        **({"tolerance": None, "n_pairs": None} if len(of_set) == 1 and "tolerance" not in named else
+                           {"tolerance": float(tolerance), "n_pairs": len(shared)}),
                         "confirm_score": confirm(candidate)}  # fmt: skip
                 break
     check("select_features: rows", len(found), len(expected))
@@ -300,7 +303,7 @@ def feature_effects(rows: Rows, metric: str) -> None:
 
 
 def pareto(rows: Rows, objectives: list[tuple[str, str]], last: int, by: str = "run") -> None:
-    columns, runs = [], rows.runs[rows.runs.status == "FINISHED"].copy()
+    columns, runs = [], rows.runs.copy()
     for key, goal in objectives:
         if key.startswith("params."):
             params = rows.params[rows.params.key == key.removeprefix("params.")].set_index("run_id").num
@@ -310,6 +313,8 @@ def pareto(rows: Rows, objectives: list[tuple[str, str]], last: int, by: str = "
         else:
             runs[key] = runs.run_id.map(rows.scores(key, goal)[0])
         columns.append(key)
+    # What has not finished is left out, and counted.
+    runs.loc[runs.status != "FINISHED", columns] = np.nan
     runs["block"] = runs[BLOCK].apply(tuple, axis=1)
     text = ", ".join(f'"{key}" {goal}' if " " in key else f"{key} {goal}" for key, goal in objectives)
     found = rows.call("pareto", text, last, by=by)
@@ -318,7 +323,7 @@ def pareto(rows: Rows, objectives: list[tuple[str, str]], last: int, by: str = "
     expected = {}
     for block, group in runs.groupby("block"):
         whole = group.dropna(subset=columns)
-        left_out = len(group) - len(whole)
+        left_out, configs = len(group) - len(whole), whole.config_id.nunique()
         if by == "config":
             whole = whole.sort_values("run_id").groupby("config_id", as_index=False)[columns].agg(mean)
         values = whole[columns].to_numpy(float) * [1 if goal == "max" else -1 for _, goal in objectives]
@@ -327,11 +332,11 @@ def pareto(rows: Rows, objectives: list[tuple[str, str]], last: int, by: str = "
             at = values[left]
             dominated = [bool(((at >= v).all(axis=1) & (at > v).any(axis=1)).any()) for v in at]
             for i in left[~np.array(dominated, bool)]:
-                expected[block, whole[id_column].iloc[i]] = (front, len(values), left_out, *whole[columns].iloc[i])
+                expected[block, whole[id_column].iloc[i]] = (front, len(values), left_out, configs, *whole[columns].iloc[i])
             left = left[np.array(dominated, bool)]
     check(f"pareto: {text} rows", sorted(map(repr, ours)), sorted(map(repr, expected)))
     for key, row in ours.items():
-        for name, a, b in zip(["rank", "n_compared", "n_left_out", *columns], [row["rank"], row["n_compared"], row["n_left_out"], *(row[c] for c in columns)], expected[key]):
+        for name, a, b in zip(["rank", "n_compared", "n_left_out", "n_configs", *columns], [row["rank"], row["n_compared"], row["n_left_out"], row["n_configs"], *(row[c] for c in columns)], expected[key]):
             check(f"pareto: {text} {name}", a, b)
 
 

@@ -62,6 +62,7 @@ const STATISTICIANS: Packages = Packages {
 
 /// What computes the answers of table functions again, from the same rows.
 const RECOMPUTATIONS: &[&str] = &[
+    "tests/stats/compare_curves.py",
     "tests/stats/compare_effects.py",
     "tests/stats/compare_gates.py",
     "tests/stats/compare_scores.py",

@@ -11,6 +11,7 @@ use crate::cli::aside::AsideFolder;
 use crate::cli::mirror::AskedArgs;
 use crate::cli::output::{counted, say, size};
 use crate::cli::progress::Progress;
+use crate::cli::question::{matching_experiments, quoted_all};
 use crate::cli::target::{Target, check_binary};
 use crate::cli::{Exit, Failure, Outcome, Place, select};
 
@@ -40,7 +41,7 @@ pub struct ExportArgs {
     /// Whole runs, as lines for `runlake log` and their files; without ids all that the other options leave
     #[arg(long, value_name = "RUN", num_args = 0.., conflicts_with_all = ["tables", "sql", "format"])]
     pub runs: Option<Vec<String>>,
-    /// Only runs of this experiment
+    /// Only runs of this experiment, or of those that a pattern fits: 'churn%'
     #[arg(short, long, value_name = "NAME", requires = "runs")]
     pub experiment: Option<String>,
     /// Only runs for which this SQL condition over `runs` holds
@@ -202,7 +203,8 @@ async fn chosen(store: &Store, args: &ExportArgs, ids: &[String]) -> Result<Vec<
     let session = store.session_with(args.session()).await?;
     let mut conditions = Vec::new();
     if let Some(experiment) = &args.experiment {
-        conditions.push(format!("experiment = '{}'", experiment.replace('\'', "''")));
+        let names = matching_experiments(&session, experiment).await?;
+        conditions.push(format!("experiment IN ({})", quoted_all(&names)));
     }
     conditions.extend(args.condition.as_ref().map(|condition| format!("({condition}\n)")));
     let mut named = Vec::new();

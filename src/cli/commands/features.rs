@@ -1,6 +1,6 @@
 //! `runlake features`.
 
-use crate::cli::question::{AskArgs, Question, ScopeArgs, quoted, until_interrupted};
+use crate::cli::question::{AskArgs, BlockColumns, Question, ScopeArgs, ordered, quoted, until_interrupted};
 use crate::cli::{Exit, Outcome, Place};
 
 /// Show what each feature is worth, rank feature sets, or choose one
@@ -48,7 +48,12 @@ pub async fn run(place: &Place, args: FeaturesArgs) -> Outcome {
 
 async fn answer(place: &Place, args: FeaturesArgs) -> Outcome {
     let question = Question::open(place, &args.ask).await?;
-    let scope = quoted(&args.scope.scope(&question.session).await?);
+    let scope = args.scope.scope(&question.session).await?;
+    let blocks = match args.select || args.sets {
+        true => BlockColumns::of(&question.session, &scope, Some(&args.metric)).await?,
+        false => BlockColumns::default(),
+    };
+    let scope = quoted(&scope);
     let metric = quoted(&args.metric);
     let call = if args.select {
         let mut call = format!("select_features({scope}, {metric}");
@@ -68,8 +73,22 @@ async fn answer(place: &Place, args: FeaturesArgs) -> Outcome {
         format!("feature_effects({scope}, {metric})")
     };
     let limit = args.number.map(|n| format!("\nLIMIT {n}")).unwrap_or_default();
-    // Digests are wide and say nothing that the name of the version does not.
-    let columns = if args.select || args.sets { "* EXCLUDE (digest)" } else { "*" };
+    let mut first = blocks.told;
+    let columns = if args.select {
+        match args.confirm {
+            Some(_) => {
+                first.extend(["size", "score", "confirm_score", "best_size", "best_score", "best_confirm_score"])
+            }
+            None => first.extend(["size", "score", "best_size", "best_score"]),
+        }
+        first.push("tolerance");
+        ordered(&first, &blocks.alike, &["digest"])
+    } else if args.sets {
+        first.extend(["rank", "score", "size", "n_configs", "n_runs", "features"]);
+        ordered(&first, &blocks.alike, &["digest"])
+    } else {
+        ordered(&["feature", "effect", "q_value", "low", "high", "better", "raw_diff"], &[], &[])
+    };
     question.compare(&format!("SELECT {columns}\nFROM {call}{limit}")).await?;
     Ok(Exit::Done)
 }

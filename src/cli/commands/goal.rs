@@ -6,7 +6,7 @@ use runlake::export::{escape, render_table};
 use runlake::{Goal, MetricGoal};
 
 use crate::cli::output::{counted, put, put_line, say};
-use crate::cli::question::{AskArgs, Question, collect, experiment, experiments, quoted, quoted_all, texts};
+use crate::cli::question::{AskArgs, Question, collect, experiment, matching_experiments, quoted, quoted_all, texts};
 use crate::cli::{Exit, Failure, Outcome, Place, terminal};
 
 mod known;
@@ -14,7 +14,7 @@ mod known;
 /// Show and set which way metrics get better
 ///
 /// Rankings and comparisons go by the goal of a metric, which belongs to an experiment and is never guessed. A goal is changed by
-/// setting it anew; it cannot be taken away.
+/// setting it anew.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -22,6 +22,8 @@ Examples:
   runlake goal auc                     those of one metric
   runlake goal auc max -e churn        sets one
   runlake goal fit_time min -e churn --unit s
+  runlake goal loss min -e 'churn%'    in all experiments that the pattern fits
+  runlake goal auc --remove -e churn   takes it away
   runlake goal --suggest               asks for each metric with a well-known name and no goal
   runlake goal --suggest -e churn --yes")]
 pub struct GoalArgs {
@@ -31,7 +33,7 @@ pub struct GoalArgs {
     /// max: greater is better, min: smaller is better
     #[arg(value_name = "GOAL", value_parser = |text: &str| text.parse::<Goal>())]
     pub goal: Option<Goal>,
-    /// The experiment [default to set a goal: the only one; else all]
+    /// The experiment, or those that a pattern fits: 'churn%', '%' for all [default to set or remove a goal: the only one; else all]
     #[arg(long, short, value_name = "NAME")]
     pub experiment: Option<String>,
     /// Unit of the values, such as s or bytes
@@ -40,6 +42,9 @@ pub struct GoalArgs {
     /// What the metric is
     #[arg(long, value_name = "TEXT", requires = "goal")]
     pub description: Option<String>,
+    /// Takes the goal of the metric away; an import that knows one brings it back
+    #[arg(long, requires = "metric", conflicts_with_all = ["goal", "suggest", "format", "out"])]
+    pub remove: bool,
     /// Proposes goals for metrics with well-known names, and sets those that are confirmed
     #[arg(long, conflicts_with_all = ["metric", "format", "out", "as_of"])]
     pub suggest: bool,
@@ -54,6 +59,7 @@ pub async fn run(place: &Place, args: GoalArgs) -> Outcome {
     match (args.suggest, &args.metric, args.goal) {
         (true, ..) => suggest(place, &args).await,
         (false, Some(metric), Some(goal)) => set(place, &args, metric, goal).await,
+        (false, Some(metric), None) if args.remove => remove(place, &args, metric).await,
         _ => show(place, &args).await,
     }
 }
@@ -63,8 +69,8 @@ async fn show(place: &Place, args: &GoalArgs) -> Outcome {
     let mut conditions = Vec::new();
     conditions.extend(args.metric.iter().map(|metric| format!("key = {}", quoted(metric))));
     if let Some(name) = &args.experiment {
-        check(&question, name).await?;
-        conditions.push(format!("experiment = {}", quoted(name)));
+        let names = matching_experiments(&question.session, name).await?;
+        conditions.push(format!("experiment IN ({})", quoted_all(&names)));
     }
     let filter = if conditions.is_empty() { String::new() } else { format!("\nWHERE {}", conditions.join(" AND ")) };
     let sql = format!(
@@ -79,53 +85,93 @@ async fn show(place: &Place, args: &GoalArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-async fn check(question: &Question<'_>, name: &str) -> Result<(), Failure> {
-    match experiments(&question.session).await?.iter().any(|known| known == name) {
-        true => Ok(()),
-        false => Err(runlake::StoreError::ExperimentNotFound { experiment: name.to_string() }.into()),
-    }
-}
-
-async fn set(place: &Place, args: &GoalArgs, metric: &str, goal: Goal) -> Outcome {
+/// The experiments that a goal is set or removed in: those that were named, else the only one.
+async fn meant(question: &Question<'_>, args: &GoalArgs) -> Result<Vec<String>, Failure> {
     if args.ask.past.as_of.is_some() {
         return Err(Failure::usage("a goal is set now, not in the past").hint("leave --as-of away"));
     }
-    let question = Question::open(place, &args.ask).await?;
+    if args.ask.sql {
+        return Err(Failure::usage("nothing is asked where a goal is set").hint("leave --sql away"));
+    }
     let name = experiment(&question.session, args.experiment.as_deref()).await?;
-    check(&question, &name).await?;
-    let (key, of) = (quoted(metric), quoted(&name));
-    let before = collect(
-        &question.session,
-        &format!(
-            "SELECT unit, description FROM metric_defs JOIN experiments USING (experiment_id) \
-             WHERE key = {key} AND experiment = {of}"
-        ),
-    )
-    .await?;
-    // What was said before of the metric stays.
-    let unit = args.unit.clone().or_else(|| texts(&before, 0).pop().flatten());
-    let description = args.description.clone().or_else(|| texts(&before, 1).pop().flatten());
-    let logged = collect(
-        &question.session,
-        &format!(
-            "SELECT 1 FROM metric_stats JOIN experiments USING (experiment_id) \
-             WHERE key = {key} AND experiment = {of} LIMIT 1"
-        ),
-    )
-    .await?;
-    question.store.declare_goal(MetricGoal {
-        experiment: name.clone(),
-        key: metric.to_string(),
-        goal,
-        source: "declared".to_string(),
-        unit,
-        description,
-    })?;
+    matching_experiments(&question.session, &name).await
+}
+
+async fn set(place: &Place, args: &GoalArgs, metric: &str, goal: Goal) -> Outcome {
+    let question = Question::open(place, &args.ask).await?;
+    let experiments = meant(&question, args).await?;
+    let key = quoted(metric);
+    let (mut set, mut silent) = (0, Vec::new());
+    for name in &experiments {
+        let of = quoted(name);
+        let before = collect(
+            &question.session,
+            &format!(
+                "SELECT unit, description FROM metric_defs JOIN experiments USING (experiment_id) \
+                 WHERE key = {key} AND experiment = {of}"
+            ),
+        )
+        .await?;
+        let logged = collect(
+            &question.session,
+            &format!(
+                "SELECT 1 FROM metric_stats JOIN experiments USING (experiment_id) \
+                 WHERE key = {key} AND experiment = {of} LIMIT 1"
+            ),
+        )
+        .await?;
+        let logged = logged.iter().any(|rows| rows.num_rows() > 0);
+        // A pattern means the experiments that know the metric.
+        if !logged && experiments.len() > 1 {
+            continue;
+        }
+        // What was said before of the metric stays.
+        let unit = args.unit.clone().or_else(|| texts(&before, 0).pop().flatten());
+        let description = args.description.clone().or_else(|| texts(&before, 1).pop().flatten());
+        question.store.declare_goal(MetricGoal {
+            experiment: name.clone(),
+            key: metric.to_string(),
+            goal,
+            source: "declared".to_string(),
+            unit,
+            description,
+        })?;
+        put_line(format!("goal of '{metric}' in '{name}': {}", goal.as_str()))?;
+        set += 1;
+        if !logged {
+            silent.push(name);
+        }
+    }
+    if set == 0 {
+        return Err(Failure::new(format!("no run of '{}' has logged a metric '{metric}'", experiments.join("', '")))
+            .hint("`-e NAME` with a name alone sets the goal of a metric that is yet to come"));
+    }
     question.store.close_segment()?;
-    put_line(format!("goal of '{metric}' in '{name}': {}", goal.as_str()))?;
-    if logged.iter().all(|rows| rows.num_rows() == 0) {
+    for name in silent {
         say(format!("note: no run of '{name}' has logged a metric '{metric}' yet"));
     }
+    Ok(Exit::Done)
+}
+
+async fn remove(place: &Place, args: &GoalArgs, metric: &str) -> Outcome {
+    let question = Question::open(place, &args.ask).await?;
+    let experiments = meant(&question, args).await?;
+    let sql = format!(
+        "SELECT experiment FROM metric_defs JOIN experiments USING (experiment_id) \
+         WHERE key = {} AND experiment IN ({}) ORDER BY experiment",
+        quoted(metric),
+        quoted_all(&experiments)
+    );
+    let set: Vec<String> = texts(&collect(&question.session, &sql).await?, 0).into_iter().flatten().collect();
+    if set.is_empty() {
+        return Err(Failure::new(format!("metric '{metric}' has no goal in '{}'", experiments.join("', '")))
+            .hint("`runlake goal` lists all goals"));
+    }
+    for name in &set {
+        question.store.remove_goal(name, metric)?;
+        put_line(format!("goal of '{metric}' in '{name}': removed"))?;
+    }
+    question.store.close_segment()?;
     Ok(Exit::Done)
 }
 
@@ -140,8 +186,8 @@ async fn suggest(place: &Place, args: &GoalArgs) -> Outcome {
     let question = Question::open(place, &args.ask).await?;
     let mut only = String::new();
     if let Some(name) = &args.experiment {
-        check(&question, name).await?;
-        only = format!("\nAND experiment = {}", quoted(name));
+        let names = matching_experiments(&question.session, name).await?;
+        only = format!("\nAND experiment IN ({})", quoted_all(&names));
     }
     let sql = format!(
         "SELECT DISTINCT experiment, key AS metric\n\

@@ -8,6 +8,7 @@ use runlake::export::render_table;
 use runlake::{StoreInfo, TableInfo};
 
 use crate::cli::output::{count, counted, put, put_line, size};
+use crate::cli::place::Past;
 use crate::cli::{Exit, Outcome, Place, terminal};
 
 /// Show what is in the store: counts, sizes, live and sealed rows, table versions
@@ -15,13 +16,20 @@ use crate::cli::{Exit, Outcome, Place, terminal};
 #[command(after_help = "\
 Example:
   runlake info
+  runlake info --as-of 12
 
 small files are those that `runlake compact` would join.")]
-pub struct InfoArgs {}
+pub struct InfoArgs {
+    #[command(flatten)]
+    pub past: Past,
+}
 
-pub async fn run(place: &Place, _args: InfoArgs) -> Outcome {
+pub async fn run(place: &Place, args: InfoArgs) -> Outcome {
     let store = place.open()?;
-    let info = store.info().await?;
+    let info = match args.past.as_of {
+        Some(as_of) => store.info_as_of(as_of).await?,
+        None => store.info().await?,
+    };
     for (name, value) in facts(&info) {
         put_line(format!("{name:<12} {value}"))?;
     }
@@ -30,7 +38,8 @@ pub async fn run(place: &Place, _args: InfoArgs) -> Outcome {
         put("\n")?;
         put(render_table(&[batch(&tables)], &terminal::table_options(None)))?;
     }
-    for advice in advice(&info) {
+    // There is nothing to do about the past.
+    for advice in advice(&info).iter().filter(|_| args.past.as_of.is_none()) {
         put("\n")?;
         put_line(advice)?;
     }

@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 use clap::ValueEnum;
 use runlake::report::chart::{ChartKind, ChartOptions};
 
-use crate::cli::question::{AskArgs, Question, ScopeArgs, quoted, until_interrupted};
+use crate::cli::question::{AskArgs, BlockColumns, Question, ScopeArgs, ordered, quoted, until_interrupted};
 use crate::cli::svg::{self, SvgArgs};
 use crate::cli::{Exit, Failure, Outcome, Place};
 
@@ -67,7 +67,13 @@ async fn answer(place: &Place, args: ParetoArgs) -> Outcome {
         return Err(Failure::usage(format!("'{blank}' is no objective")).hint("write 'auc max' 'fit_time_s min'"));
     }
     let question = Question::open(place, &args.ask).await?;
-    let scope = quoted(&args.scope.scope(&question.session).await?);
+    let scope = args.scope.scope(&question.session).await?;
+    let BlockColumns { mut told, mut alike } = match args.within {
+        // All is one block then, and the columns of it are NULL.
+        Some(Within::Scope) => BlockColumns::default(),
+        _ => BlockColumns::of(&question.session, &scope, None).await?,
+    };
+    let scope = quoted(&scope);
     let objectives = quoted(&args.objectives.join(", "));
     // A picture shows what is beaten too.
     let all = args.svg.svg.as_ref().map(|_| u32::from(u16::MAX));
@@ -75,7 +81,23 @@ async fn answer(place: &Place, args: ParetoArgs) -> Outcome {
     let by = args.by.map(|by| option("by", by)).unwrap_or_default();
     let within = args.within.map(|within| option("within", within)).unwrap_or_default();
     let limit = args.number.map(|n| format!("\nLIMIT {n}")).unwrap_or_default();
-    let sql = format!("SELECT * EXCLUDE (digest)\nFROM pareto({scope}, {objectives}{rank}{by}{within}){limit}");
+    // The objectives are what is left: they stand behind what tells rows apart.
+    told.insert(0, "rank");
+    match args.by {
+        Some(By::Config) => alike.splice(0..0, ["config_id", "n_runs"]),
+        _ => alike.splice(0..0, ["name", "run_id"]),
+    };
+    let mut without = vec!["digest"];
+    match args.by {
+        Some(By::Config) => without.extend(["run_id", "name"]),
+        _ => alike.extend(["config_id", "n_runs"]),
+    }
+    if args.within == Some(Within::Scope) {
+        without.extend(["experiment", "dataset", "data_version"]);
+    }
+    alike.extend(["n_compared", "n_left_out", "n_configs", "n_blocks", "score_of"]);
+    let columns = ordered(&told, &alike, &without);
+    let sql = format!("SELECT {columns}\nFROM pareto({scope}, {objectives}{rank}{by}{within}){limit}");
     if let Some(file) = &args.svg.svg {
         return svg::draw(&question, &sql, file, chart).await;
     }

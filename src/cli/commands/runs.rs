@@ -6,11 +6,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Float64Type, Int64Type};
 use runlake::export::render_table;
-use runlake::{QueryError, Session, StoreError};
+use runlake::{QueryError, Session};
 
 use crate::cli::output::{count, put, put_line, say};
 use crate::cli::place::Past;
-use crate::cli::question::quoted;
+use crate::cli::question::{matching_experiments, quoted, quoted_all};
 use crate::cli::{Exit, Failure, Outcome, Place, terminal};
 
 /// List the latest runs with the params and metrics that vary among them
@@ -22,7 +22,7 @@ Examples:
   runlake runs --where \"params.model = 'gbm' AND metrics.auc > 0.9\"
   runlake runs --all | less -S")]
 pub struct RunsArgs {
-    /// Only runs of this experiment
+    /// Only runs of this experiment, or of those that a pattern fits: 'churn%'
     #[arg(long, short, value_name = "NAME")]
     pub experiment: Option<String>,
     /// Number of runs
@@ -48,7 +48,8 @@ pub async fn run(place: &Place, args: RunsArgs) -> Outcome {
     let session = store.session_with(args.past.options()).await?;
     let mut conditions = Vec::new();
     if let Some(name) = &args.experiment {
-        conditions.push(format!("experiment = {}", quoted(name)));
+        let names = matching_experiments(&session, name).await?;
+        conditions.push(format!("experiment IN ({})", quoted_all(&names)));
     }
     // The line break ends a comment in the condition.
     conditions.extend(args.condition.iter().map(|sql| format!("({sql}\n)")));
@@ -64,12 +65,6 @@ pub async fn run(place: &Place, args: RunsArgs) -> Outcome {
     .await?;
     let shown: usize = runs.iter().map(RecordBatch::num_rows).sum();
     if shown == 0 {
-        if let Some(name) = &args.experiment {
-            let sql = format!("SELECT 1 FROM experiments WHERE experiment = {}", quoted(name));
-            if rows(&session, &sql).await?.iter().all(|batch| batch.num_rows() == 0) {
-                return Err(StoreError::ExperimentNotFound { experiment: name.clone() }.into());
-            }
-        }
         say(match filter.is_empty() {
             true => "no runs yet; `runlake log` appends them, `runlake demo` makes a store with some",
             false => "no runs fit",

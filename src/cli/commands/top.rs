@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use runlake::report::chart::{ChartKind, ChartOptions};
 
 use crate::cli::output::say;
-use crate::cli::question::{AskArgs, Question, ScopeArgs, collect, quoted, texts, until_interrupted};
+use crate::cli::question::{
+    AskArgs, BlockColumns, Question, ScopeArgs, collect, ordered, quoted, texts, until_interrupted,
+};
 use crate::cli::svg::{self, SvgArgs};
 use crate::cli::{Exit, Failure, Outcome, Place};
 
@@ -59,17 +61,25 @@ pub async fn run(place: &Place, args: TopArgs) -> Outcome {
 async fn answer(place: &Place, args: TopArgs) -> Outcome {
     let (ranked, metric) = ranked(&args.by, args.metric.as_deref())?;
     let question = Question::open(place, &args.ask).await?;
-    let scope = quoted(&args.scope.scope(&question.session).await?);
+    let scope = args.scope.scope(&question.session).await?;
+    let blocks = match &ranked {
+        Ranked::FeatureSets | Ranked::Param(_) => BlockColumns::of(&question.session, &scope, Some(&metric)).await?,
+        _ => BlockColumns::default(),
+    };
+    let scope = quoted(&scope);
     let (n, name, metric) = (args.number, metric.clone(), quoted(&metric));
     let sql = match &ranked {
         Ranked::Runs => runs(&question, &scope, &metric, n).await?,
         Ranked::Configs => configs(&question, &scope, &metric, n).await?,
         Ranked::FeatureSets => {
+            let first =
+                [&["rank"], blocks.told.as_slice(), &["score", "size", "n_configs", "n_runs", "features"]].concat();
             format!(
-                "SELECT rank, score, * EXCLUDE (rank, score, digest)\nFROM feature_sets({scope}, {metric})\nWHERE rank <= {n}\nORDER BY experiment, dataset, data_version, rank"
+                "SELECT {}\nFROM feature_sets({scope}, {metric})\nWHERE rank <= {n}\nORDER BY experiment, dataset, data_version, rank",
+                ordered(&first, &blocks.alike, &["digest"])
             )
         }
-        Ranked::Param(key) => values(&question, &scope, &metric, key, n).await?,
+        Ranked::Param(key) => values(&question, &blocks, &scope, &metric, key, n).await?,
     };
     if let Some(file) = &args.svg.svg {
         let score = identifier(&name);
@@ -151,8 +161,9 @@ async fn runs(question: &Question<'_>, scope: &str, metric: &str, n: u64) -> Res
     let keys = texts(&collect(&question.session, &varying).await?, 0);
     let params: String = keys.iter().flatten().map(|key| format!(", runs.{}", param(key))).collect();
     Ok(format!(
-        "SELECT best.rank, best.run_id, best.name, best.experiment, best.score, best.step, best.n_folds{params}, \
-         best.score_of, best.status, best.config_id\nFROM {best} AS best JOIN runs USING (run_id)\nORDER BY best.rank"
+        "SELECT best.rank, best.score, best.run_id, best.name{params}, best.step, best.n_folds, best.score_of, \
+         best.experiment, best.dataset, best.data_version, best.status, best.config_id, best.n_runs, best.n_configs, \
+         best.n_blocks\nFROM {best} AS best JOIN runs USING (run_id)\nORDER BY best.rank"
     ))
 }
 
@@ -183,16 +194,23 @@ async fn configs(question: &Question<'_>, scope: &str, metric: &str, n: u64) -> 
     let mut shown = vec!["rank".to_string()];
     let mut add = |names: &[&str]| shown.extend(names.iter().map(|name| name.to_string()));
     add(&told);
-    add(&["mean", "low", "high"]);
+    add(&["mean", "low", "high", "n_runs"]);
     params.iter().for_each(|(name, _)| add(&[&identifier(name)]));
-    add(&["n_features", "n_runs", "n_failed", "std", "std_error"]);
+    add(&["n_features", "n_failed", "std", "std_error", "score_of"]);
     add(&alike);
-    add(&["config_id", "best_run", "reason"]);
+    add(&["n_configs", "n_blocks", "config_id", "best_run", "reason"]);
     Ok(format!("SELECT {}\nFROM {best}\nORDER BY experiment, dataset, data_version, rank", shown.join(", ")))
 }
 
 /// Values of a param: each by its best config, within a block.
-async fn values(question: &Question<'_>, scope: &str, metric: &str, key: &str, n: u64) -> Result<String, Failure> {
+async fn values(
+    question: &Question<'_>,
+    blocks: &BlockColumns,
+    scope: &str,
+    metric: &str,
+    key: &str,
+    n: u64,
+) -> Result<String, Failure> {
     // The order of two scores is the goal's. Where there is none, or two, the function says so when it is asked.
     let goals =
         collect(&question.session, &format!("SELECT goal FROM metric_defs WHERE key = {metric} LIMIT 1")).await?;
@@ -202,15 +220,18 @@ async fn values(question: &Question<'_>, scope: &str, metric: &str, key: &str, n
     };
     let param = format!("runs.{}", param(key));
     let block = "scored.experiment, scored.dataset, scored.data_version";
+    let listed = |names: &[&str]| names.iter().map(|name| format!("{name}, ")).collect::<String>();
+    let (told, alike) = (listed(&blocks.told), listed(&blocks.alike));
     Ok(format!(
         "WITH ranked AS (\n  SELECT {block}, {param} AS value, {best}(scored.mean) AS best_mean, \
          avg(scored.mean) AS mean, count(*) AS n_configs, sum(scored.n_runs) AS n_runs,\n    \
+         string_agg(DISTINCT scored.score_of, ', ' ORDER BY scored.score_of) AS score_of,\n    \
          first_value(scored.best_run ORDER BY scored.mean {order}, scored.best_run) AS best_run\n  \
          FROM config_scores({scope}, {metric}) AS scored JOIN runs ON runs.run_id = scored.best_run\n  \
          GROUP BY {block}, {param}\n), placed AS (\n  SELECT rank() OVER (PARTITION BY experiment, dataset, data_version \
-         ORDER BY best_mean {order}) AS rank, * FROM ranked\n)\nSELECT rank, experiment, dataset, data_version, \
-         value AS {}, best_mean, mean, n_configs, n_runs, best_run\nFROM placed WHERE rank <= {n}\n\
-         ORDER BY experiment, dataset, data_version, rank, value",
+         ORDER BY best_mean {order}) AS rank, count(*) OVER (PARTITION BY value) AS n_blocks, * FROM ranked\n)\n\
+         SELECT rank, {told}value AS {}, best_mean, mean, n_configs, n_runs, best_run, {alike}n_blocks, score_of\n\
+         FROM placed WHERE rank <= {n}\nORDER BY experiment, dataset, data_version, rank, value",
         identifier(&format!("params.{key}"))
     ))
 }

@@ -15,7 +15,8 @@ use crate::cli::{Exit, Failure, Outcome, Place, terminal, values};
 /// Answer a query again and again, live while training runs
 ///
 /// Each time it reads the newest state. On a terminal the answer is drawn in place; elsewhere answers follow each other. A query that
-/// fails is told and tried again. Ctrl-C leaves.
+/// fails is told and tried again. Ctrl-C leaves. There is no --as-of: a state of the past does not change, and `runlake sql --as-of`
+/// answers it once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -35,9 +36,16 @@ pub struct WatchArgs {
     /// How rows are written: table, csv, tsv, json, ndjson, markdown, html or line
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: Format,
+    /// Refused: a state of the past does not change, `runlake sql --as-of` answers it once
+    #[arg(long, value_name = "TIME|STATE", hide = true)]
+    pub as_of: Option<String>,
 }
 
 pub async fn run(place: &Place, args: WatchArgs) -> Outcome {
+    if let Some(as_of) = &args.as_of {
+        return Err(Failure::usage("a state of the past does not change, so there is nothing to watch")
+            .hint(format!("`runlake sql --as-of {as_of}` answers the query once")));
+    }
     if args.format.is_binary() {
         return Err(Failure::usage(format!("{} cannot be watched", args.format)).hint("`runlake sql --out` writes it"));
     }

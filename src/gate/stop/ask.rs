@@ -19,6 +19,7 @@ use crate::gate::absent;
 use crate::gate::doubt::{Doubt, Side};
 use crate::gate::numbers::plain;
 use crate::gate::rows::{Rows, ask, texts};
+use crate::gate::scalar::Scalar;
 use crate::model::{Goal, RunId};
 use crate::query::{QueryError, Session, near, quoted, within};
 
@@ -379,15 +380,18 @@ impl<'a> About<'a> {
         let (stop, reason, value) = match rule.when {
             When::SomeRows => (rows.n > 0, format!("the statement returned {n}"), None),
             When::NoRows => (rows.n == 0, format!("the statement returned {n}"), None),
-            When::Value { op, than, .. } => match rows.one_value(Side::Statement)? {
+            When::Value { op, than, .. } => match rows.one_scalar(Side::Statement)? {
                 None if rule.allow_empty => {
                     (false, "the statement returned no rows, which is allowed".to_string(), None)
                 }
                 None => return Err(Doubt::NoRows { of: Side::Statement, allowed: false }),
                 Some(value) => {
-                    let stop = op.holds(value, than);
+                    let Some(stop) = value.compares(op, &Scalar::Number(than)) else {
+                        rows.numbers(rows.value_column(Side::Statement)?, Side::Statement)?;
+                        unreachable!("what is a number compares with one");
+                    };
                     let not = if stop { "" } else { "not " };
-                    (stop, format!("{} is {not}{} {}", plain(value), op.as_str(), plain(than)), Some(value))
+                    (stop, format!("{value} is {not}{} {}", op.as_str(), plain(than)), value.number())
                 }
             },
             _ => unreachable!("other rules have no statement"),

@@ -13,6 +13,7 @@ use super::rows::{Columns, float, text};
 use super::scope::{Scope, quoted};
 use super::scores::better;
 use crate::query::error::QueryError;
+use crate::query::keys::near;
 use crate::stats::benjamini_hochberg;
 
 /// A config that differs in one thing.
@@ -72,7 +73,7 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
         .text("other_value", rows.iter().map(|row| row.to.as_deref()))
         .float("given_score", found().map(|f| f.mean_b))
         .float("other_score", found().map(|f| f.mean_a))
-        .float("change", found().map(|f| f.difference))
+        .float("difference", found().map(|f| f.difference))
         .bool("better", found().map(|f| f.is_better(goal)))
         .float("std_error", found().map(|f| f.std_error))
         .float("low", found().map(|f| f.interval.map(|i| i.0)))
@@ -82,9 +83,11 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
         .text("test", found().map(|f| f.test))
         .text("paired_by", found().map(|f| f.paired_by.map(|by| by.as_str())))
         .count("n_pairs", found().map(|f| f.pairs))
-        .count("n_runs", rows.iter().map(|row| row.runs.len()))
+        .count("n_runs", found().map(|f| f.runs.0 + f.runs.1))
+        .count("n_configs", rows.iter().map(|_| 2))
+        .count("n_blocks", rows.iter().map(|_| 1))
         .text("config_id", rows.iter().map(|row| Some(&row.runs[0].config_id)))
-        .text("run_id", rows.iter().map(|row| Some(best_of(row.runs, goal))))
+        .text("best_run", rows.iter().map(|row| Some(best_of(row.runs, goal))))
         .text("score_of", rows.iter().map(|row| Scored::score_of(row.runs.iter().chain(base_runs.iter().copied()))))
         .text("reason", found().map(|f| f.reason))
         .finish()
@@ -120,7 +123,17 @@ async fn skipped(call: &Call<'_>, block: &Block, ignored: &str) -> Result<BTreeS
         Some(keys) => keys.iter().cloned().collect(),
         None => ["seed", "fold"].map(str::to_string).into(),
     };
-    skip.extend(ignored.split(',').map(|key| key.trim().to_string()).filter(|key| !key.is_empty()));
+    let ignored: Vec<&str> = ignored.split(',').map(str::trim).filter(|key| !key.is_empty()).collect();
+    if !ignored.is_empty() {
+        // One list may serve several experiments: a key that another one logs is no slip.
+        let keys = call.ask("SELECT DISTINCT key FROM params").await?.texts("key")?;
+        let known: Vec<&str> = keys.iter().flatten().collect();
+        if let Some(unknown) = ignored.iter().find(|key| !known.contains(key) && !skip.contains(**key)) {
+            let (near, param) = (near(&known, unknown), unknown.to_string());
+            return Err(FunctionError::UnknownParam { param, near }.into());
+        }
+    }
+    skip.extend(ignored.into_iter().map(str::to_string));
     Ok(skip)
 }
 

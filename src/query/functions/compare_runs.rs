@@ -121,7 +121,9 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
     if runs.len() == 2 {
         let number = |value: &Option<String>| value.as_ref()?.parse::<f64>().ok().filter(|number| number.is_finite());
         let difference = |section: &str, values: &Values| match section {
-            "params" | "metrics" | "run" => Some(number(&values[1])? - number(&values[0])?),
+            "params" | "metrics" | "run" => {
+                Some(number(&values[0])? - number(&values[1])?).filter(|difference| difference.is_finite())
+            }
             _ => None,
         };
         columns = columns.float("difference", rows.iter().map(|row| difference(row.0, row.2)));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use arrow::array::RecordBatch;
 
 use super::call::Call;
-use super::configs::{Config, Scored, scored};
+use super::configs::{Config, LARGEST_SCORE, Scored, scored};
 use super::rows::{Columns, text};
 use super::scope::Scope;
 use super::scores::better;
@@ -25,12 +25,16 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
         let by_score = better(scored.goal, Some(a.score()), Some(b.score()));
         by_score.then_with(|| (a.block, &a.config_id).cmp(&(b.block, &b.config_id)))
     });
-    let params = varying(&call, &scope, &scored).await?;
+    let numbers = numbers(&scored);
+    let params = varying(&call, &scope, &scored, &numbers).await?;
     let rows = rows(&scored, configs);
 
     let block = |row: &Row| row.config.as_ref().map(|config| &scored.blocks[config.block]);
+    let score_of: Vec<Option<String>> =
+        rows.iter().map(|row| Scored::score_of(row.config.as_ref()?.runs.iter().map(|i| &scored.runs[*i]))).collect();
     let summary = |row: &Row| row.config.as_ref().map(|config| config.summary);
-    let interval = |row: &Row| interval_of_mean(&summary(row)?, LEVEL);
+    // Once for both ends: an inverse of Student's t is the dearest figure of a row.
+    let intervals: Vec<Option<(f64, f64)>> = rows.iter().map(|row| interval_of_mean(&summary(row)?, LEVEL)).collect();
     let mut columns = Columns::new()
         .int("rank", rows.iter().map(|row| row.rank.map(|rank| rank as i64)))
         .text("config_id", rows.iter().map(|row| Some(&row.config_id)))
@@ -39,24 +43,23 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
         .text("data_version", rows.iter().map(|row| block(row)?.data_version.as_ref()))
         .text("digest", rows.iter().map(|row| block(row)?.digest.as_ref()));
     for (key, values) in &params {
-        let of = |row: &Row| values.get(&row.config_id).and_then(Option::as_ref);
+        let of = |row: &Row| values[numbers[&row.config_id]].as_ref();
         columns = columns.text(format!("params.{key}"), rows.iter().map(of));
     }
     columns
         .int("n_features", rows.iter().map(|row| row.config.as_ref()?.n_features))
         .count("n_runs", rows.iter().map(|row| row.config.as_ref().map_or(0, |config| config.runs.len())))
         .count("n_failed", rows.iter().map(|row| row.failed))
+        .count("n_configs", rows.iter().map(|row| row.n_configs))
+        .count("n_blocks", rows.iter().map(|row| row.n_blocks))
         .float("mean", rows.iter().map(|row| Some(summary(row)?.mean)))
         .float("std", rows.iter().map(|row| summary(row)?.std))
         .float("std_error", rows.iter().map(|row| summary(row)?.std_error()))
-        .float("low", rows.iter().map(|row| Some(interval(row)?.0)))
-        .float("high", rows.iter().map(|row| Some(interval(row)?.1)))
-        .text(
-            "score_of",
-            rows.iter().map(|row| Scored::score_of(row.config.as_ref()?.runs.iter().map(|i| &scored.runs[*i]))),
-        )
+        .float("low", intervals.iter().map(|interval| Some((*interval)?.0)))
+        .float("high", intervals.iter().map(|interval| Some((*interval)?.1)))
+        .text("score_of", score_of.iter().map(Option::as_deref))
         .text("best_run", rows.iter().map(|row| Some(best_run(&scored, row.config.as_ref()?))))
-        .text("reason", rows.iter().map(Row::reason))
+        .text("reason", rows.iter().zip(&score_of).map(|(row, of)| row.reason(of.as_deref())))
         .finish()
 }
 
@@ -69,15 +72,29 @@ struct Row<'a> {
     /// None where no run of it has a score.
     config: Option<Config>,
     failed: usize,
+    /// Runs whose score is too large to compute with.
+    too_large: usize,
+    /// Configs of its block that have a score, and blocks in which it has one.
+    n_configs: usize,
+    n_blocks: usize,
 }
 
 impl Row<'_> {
-    fn reason(&self) -> Option<&'static str> {
+    /// Why something is NULL, and what else to know of the mean.
+    fn reason(&self, score_of: Option<&str>) -> Option<String> {
+        let mut reasons = Vec::new();
         match self.config.as_ref().map_or(0, |config| config.runs.len()) {
-            0 => Some("no run has a score"),
-            1 => Some("one run: no spread"),
-            _ => None,
+            0 => reasons.push("no run has a score".to_string()),
+            1 => reasons.push("one run: no spread".to_string()),
+            _ => {}
         }
+        if let Some(kinds) = score_of.filter(|kinds| kinds.contains(',')) {
+            reasons.push(format!("scores of different kinds are averaged: {kinds}"));
+        }
+        if self.too_large > 0 {
+            reasons.push(format!("scores beyond {LARGEST_SCORE:e} are none: {}", self.too_large));
+        }
+        (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 }
 
@@ -93,16 +110,27 @@ fn rows(scored: &Scored, configs: Vec<Config>) -> Vec<Row<'_>> {
             config_id: config.config_id.clone(),
             experiment: &scored.blocks[config.block].experiment,
             failed: scored.failed.get(&config.config_id).map_or(0, |failed| failed.runs.len()),
+            too_large: scored.failed.get(&config.config_id).map_or(0, |failed| failed.too_large),
             config: Some(config),
+            n_configs: 0,
+            n_blocks: 0,
         });
     }
-    let shown: BTreeSet<String> = rows.iter().map(|row| row.config_id.clone()).collect();
-    rows.extend(scored.failed.iter().filter(|(id, _)| !shown.contains(*id)).map(|(id, failed)| Row {
+    let mut blocks: HashMap<String, usize> = HashMap::new();
+    rows.iter().for_each(|row| *blocks.entry(row.config_id.clone()).or_default() += 1);
+    for row in &mut rows {
+        row.n_configs = row.config.as_ref().map_or(0, |config| ranks[&config.block]);
+        row.n_blocks = blocks[&row.config_id];
+    }
+    rows.extend(scored.failed.iter().filter(|(id, _)| !blocks.contains_key(*id)).map(|(id, failed)| Row {
         rank: None,
         config_id: id.clone(),
         experiment: &failed.experiment,
         config: None,
         failed: failed.runs.len(),
+        too_large: failed.too_large,
+        n_configs: 0,
+        n_blocks: 0,
     }));
     rows
 }
@@ -115,36 +143,68 @@ pub fn best_run<'a>(scored: &'a Scored, config: &Config) -> &'a str {
     &best.expect("a config has a run").run_id
 }
 
-/// Values by config, as logged; `None` for a config that does not set the param.
-type Values = HashMap<String, Option<String>>;
+/// Values of a param by the number of the config, as logged; `None` for a config that does not set the param.
+type Values = Vec<Option<String>>;
+
+/// A param of a config, as far as its runs were read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Set<'a> {
+    Not,
+    To(Option<&'a str>),
+}
 
 /// The params that differ between configs, with their values. Those that differ between the repeats of a config, such as
 /// the seed, are no part of it.
-async fn varying(call: &Call<'_>, scope: &Scope, scored: &Scored) -> Result<BTreeMap<String, Values>, QueryError> {
+async fn varying(
+    call: &Call<'_>,
+    scope: &Scope,
+    scored: &Scored,
+    numbers: &HashMap<String, usize>,
+) -> Result<BTreeMap<String, Values>, QueryError> {
     let sql = format!("SELECT run_id, key, value FROM params WHERE {}", scope.condition());
     let rows = call.ask_in(scope, &sql).await?;
     let (ids, keys, values) = (rows.texts("run_id")?, rows.texts("key")?, rows.texts("value")?);
-    let failed =
-        scored.failed.iter().flat_map(|(config, failed)| failed.runs.iter().map(|run| (run.as_str(), config.as_str())));
-    let config_of: HashMap<&str, &str> =
-        scored.runs.iter().map(|run| (run.run_id.as_str(), run.config_id.as_str())).chain(failed).collect();
-    let mut of_key: BTreeMap<&str, HashMap<&str, Option<&str>>> = BTreeMap::new();
+    let of_scored = scored.runs.iter().map(|run| (run.run_id.as_str(), run.config_id.as_str()));
+    let failed = scored.failed.iter();
+    let of_failed =
+        failed.flat_map(|(config, failed)| failed.runs.iter().map(move |run| (run.as_str(), config.as_str())));
+    let number_of: HashMap<&str, usize> =
+        of_scored.chain(of_failed).map(|(run, config)| (run, numbers[config])).collect();
+    let mut of_key: BTreeMap<&str, Vec<Set<'_>>> = BTreeMap::new();
     let mut repeat: BTreeSet<&str> = BTreeSet::new();
+    // The params of a run stand together.
+    let mut last: Option<(&str, Option<usize>)> = None;
     for row in 0..rows.len() {
-        let Some(config) = config_of.get(ids.value(row)) else { continue };
-        let value = text(&values, row);
-        let before = of_key.entry(keys.value(row)).or_default().insert(config, value);
-        if before.is_some_and(|before| before != value) {
-            repeat.insert(keys.value(row));
+        let run = ids.value(row);
+        let number = match last {
+            Some((same, number)) if same == run => number,
+            _ => number_of.get(run).copied(),
+        };
+        last = Some((run, number));
+        let Some(number) = number else { continue };
+        let key = keys.value(row);
+        let of_configs = of_key.entry(key).or_insert_with(|| vec![Set::Not; numbers.len()]);
+        let value = Set::To(text(&values, row));
+        let before = std::mem::replace(&mut of_configs[number], value);
+        if before != Set::Not && before != value {
+            repeat.insert(key);
         }
     }
-    let n_configs = config_of.values().collect::<BTreeSet<_>>().len();
-    of_key.retain(|key, values| {
-        let distinct = values.values().collect::<BTreeSet<_>>().len();
-        !repeat.contains(key) && (distinct > 1 || values.len() < n_configs)
-    });
-    let owned = |values: HashMap<&str, Option<&str>>| {
-        values.into_iter().map(|(config, value)| (config.to_string(), value.map(str::to_string))).collect()
+    of_key.retain(|key, values| !repeat.contains(key) && values.iter().any(|value| *value != values[0]));
+    let owned = |value: Set<'_>| match value {
+        Set::To(Some(value)) => Some(value.to_string()),
+        Set::To(None) | Set::Not => None,
     };
-    Ok(of_key.into_iter().map(|(key, values)| (key.to_string(), owned(values))).collect())
+    Ok(of_key.into_iter().map(|(key, values)| (key.to_string(), values.into_iter().map(owned).collect())).collect())
+}
+
+/// A number for each config, whether it has a score or not.
+fn numbers(scored: &Scored) -> HashMap<String, usize> {
+    let mut numbers = HashMap::new();
+    let of_scored = scored.runs.chunk_by(|a, b| a.config_id == b.config_id).map(|runs| &runs[0].config_id);
+    for config in of_scored.chain(scored.failed.keys()) {
+        let next = numbers.len();
+        numbers.entry(config.clone()).or_insert(next);
+    }
+    numbers
 }

@@ -4,6 +4,7 @@
 //! experiment and the data that its runs were trained on, so that nothing is compared across them by accident.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::call::Call;
 use super::rows::{int, text};
@@ -12,6 +13,9 @@ use super::scores::{ScoreOf, Scores, scores};
 use crate::model::Goal;
 use crate::query::error::QueryError;
 use crate::stats::Summary;
+
+/// Scores beyond this are none: their squares overflow a double, and with them every mean and spread.
+pub const LARGEST_SCORE: f64 = 1e150;
 
 /// A finished run with a finite score.
 #[derive(Debug, Clone)]
@@ -83,6 +87,8 @@ pub struct Failed {
     pub runs: Vec<String>,
     /// Name of their experiment.
     pub experiment: String,
+    /// Of them, those whose score is beyond [`LARGEST_SCORE`].
+    pub too_large: usize,
 }
 
 /// The runs of one config in one block.
@@ -184,22 +190,27 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
     let (configs, sets, sizes) = (rows.texts("config_id")?, rows.texts("feature_set")?, rows.ints("n_features")?);
     let (seeds, folds) = (rows.ints("seed")?, rows.ints("fold")?);
     let mut failed: BTreeMap<String, Failed> = BTreeMap::new();
-    let mut fail = |row: usize| {
-        let none = || Failed { runs: Vec::new(), experiment: experiments.value(row).to_string() };
-        failed.entry(configs.value(row).to_string()).or_insert_with(none).runs.push(ids.value(row).to_string());
+    let mut fail = |row: usize, too_large: bool| {
+        let none = || Failed { runs: Vec::new(), experiment: experiments.value(row).to_string(), too_large: 0 };
+        let of_config = failed.entry(configs.value(row).to_string()).or_insert_with(none);
+        of_config.runs.push(ids.value(row).to_string());
+        of_config.too_large += usize::from(too_large);
     };
-    (0..rows.len()).filter(|row| matches!(statuses.value(*row), "FAILED" | "KILLED" | "CRASHED")).for_each(&mut fail);
+    let dead = |row: &usize| matches!(statuses.value(*row), "FAILED" | "KILLED" | "CRASHED");
+    (0..rows.len()).filter(dead).for_each(|row| fail(row, false));
     let data = training_data(call, scope).await?;
     let named = named_repeats(call, scope).await?;
-    let nothing = Data::default();
-    let mut blocks: BTreeMap<Block, Vec<ScoredRun>> = BTreeMap::new();
+    let nothing = Arc::default();
+    // Runs on the same data share it, so that a block is found by two small keys instead of by five texts.
+    let mut places: HashMap<(&str, *const Data), usize> = HashMap::new();
+    let mut blocks: Vec<(Block, Vec<ScoredRun>)> = Vec::new();
     for score in scores {
         let Some(&row) = row_of.get(score.run_id.as_str()) else { continue };
         if statuses.value(row) != "FINISHED" {
             continue;
         }
-        let Some(value) = score.value.filter(|value| value.is_finite()) else {
-            fail(row);
+        let Some(value) = score.value.filter(|value| value.abs() <= LARGEST_SCORE) else {
+            fail(row, score.value.is_some_and(f64::is_finite));
             continue;
         };
         let data = data.get(&score.run_id).unwrap_or(&nothing);
@@ -209,14 +220,19 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
                 (named.texts.get(&score.run_id).cloned().unwrap_or_default(), int(&folds, row).filter(|_| named.fold))
             }
         };
-        let block = Block {
-            experiment_id: experiment_ids.value(row).to_string(),
-            experiment: experiments.value(row).to_string(),
-            dataset: data.dataset.clone(),
-            data_version: data.version.clone(),
-            digest: data.digest.clone(),
-        };
-        blocks.entry(block).or_default().push(ScoredRun {
+        let experiment = experiment_ids.value(row);
+        let place = *places.entry((experiment, Arc::as_ptr(data))).or_insert_with(|| {
+            let block = Block {
+                experiment_id: experiment.to_string(),
+                experiment: experiments.value(row).to_string(),
+                dataset: data.dataset.clone(),
+                data_version: data.version.clone(),
+                digest: data.digest.clone(),
+            };
+            blocks.push((block, Vec::new()));
+            blocks.len() - 1
+        });
+        blocks[place].1.push(ScoredRun {
             run_id: score.run_id,
             config_id: configs.value(row).to_string(),
             feature_set: text(&sets, row).map(str::to_string),
@@ -230,6 +246,7 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
             folds: score.folds,
         });
     }
+    blocks.sort_by(|a, b| a.0.cmp(&b.0));
     let mut runs = Vec::new();
     let mut order = Vec::new();
     for (i, (block, mut of_block)) in blocks.into_iter().enumerate() {
@@ -288,7 +305,7 @@ async fn named_repeats(call: &Call<'_>, scope: &Scope) -> Result<HashMap<String,
 }
 
 /// What a run was trained on.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 pub struct Data {
     /// Data sets.
     pub dataset: Option<String>,
@@ -298,8 +315,8 @@ pub struct Data {
     pub digest: Option<String>,
 }
 
-/// The training data of runs; several data sets in the order of their names.
-pub async fn training_data(call: &Call<'_>, scope: &Scope) -> Result<HashMap<String, Data>, QueryError> {
+/// The training data of runs; several data sets in the order of their names. Runs on the same data share it.
+pub async fn training_data(call: &Call<'_>, scope: &Scope) -> Result<HashMap<String, Arc<Data>>, QueryError> {
     let condition = scope.condition();
     let sql = format!(
         "SELECT run_id, dataset, data_version, digest FROM data_versions
@@ -308,22 +325,32 @@ pub async fn training_data(call: &Call<'_>, scope: &Scope) -> Result<HashMap<Str
     let rows = call.ask_in(scope, &sql).await?;
     let (ids, datasets) = (rows.texts("run_id")?, rows.texts("dataset")?);
     let (versions, digests) = (rows.texts("data_version")?, rows.texts("digest")?);
-    let mut data: HashMap<String, Data> = HashMap::new();
-    fn join(to: &mut Option<String>, part: Option<&str>) {
-        match (to, part) {
-            (Some(text), Some(part)) => {
-                text.push_str(" + ");
-                text.push_str(part);
-            }
-            (to, Some(part)) => *to = Some(part.to_string()),
-            (_, None) => {}
+    let mut shared: HashMap<Vec<[Option<&str>; 3]>, Arc<Data>> = HashMap::new();
+    let mut texts: HashMap<Data, Arc<Data>> = HashMap::new();
+    let mut data: HashMap<String, Arc<Data>> = HashMap::with_capacity(rows.len());
+    let mut row = 0;
+    while row < rows.len() {
+        let run = ids.value(row);
+        let mut sets = Vec::new();
+        while row < rows.len() && ids.value(row) == run {
+            sets.push([text(&datasets, row), text(&versions, row), text(&digests, row)]);
+            row += 1;
         }
-    }
-    for row in 0..rows.len() {
-        let of = data.entry(ids.value(row).to_string()).or_default();
-        join(&mut of.dataset, text(&datasets, row));
-        join(&mut of.version, text(&versions, row));
-        join(&mut of.digest, text(&digests, row));
+        let of_run = match shared.get(&sets) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let joined = |part: usize| {
+                    let parts: Vec<&str> = sets.iter().filter_map(|set| set[part]).collect();
+                    (!parts.is_empty()).then(|| parts.join(" + "))
+                };
+                let new = Data { dataset: joined(0), version: joined(1), digest: joined(2) };
+                // Other parts may join to the same text.
+                let new = Arc::clone(texts.entry(new.clone()).or_insert_with(|| Arc::new(new)));
+                shared.insert(sets, Arc::clone(&new));
+                new
+            }
+        };
+        data.insert(run.to_string(), of_run);
     }
     Ok(data)
 }

@@ -234,47 +234,49 @@ async fn a_run_is_held_against_those_that_differ_in_one_thing() {
         ),
     ];
     let Fixture { store, _dir } = store(&runs);
-    let columns =
-        "kind, name, given_value, other_value, round(change, 4) AS change, better, paired_by, n_pairs, n_runs, run_id";
+    let columns = "kind, name, given_value, other_value, round(difference, 4) AS difference, better, paired_by, n_pairs, n_runs, best_run";
     let shown = ask(&store, &format!("SELECT {columns} FROM ablations('churn', 'auc', 'aa1')")).await;
-    insta::assert_snapshot!(shown, @r#"
-    +---------+-------+-------------+-------------+--------+--------+-----------+---------+--------+--------+
-    | kind    | name  | given_value | other_value | change | better | paired_by | n_pairs | n_runs | run_id |
-    +---------+-------+-------------+-------------+--------+--------+-----------+---------+--------+--------+
-    | param   | depth |             | 3           | 0.1    | true   |           | 0       | 1      | dd1    |
-    | feature | size  | used        | left out    | -0.025 | false  | seed      | 2       | 2      | bb2    |
-    | param   | lr    | 0.1         | 0.2         | -0.14  | false  |           | 0       | 1      | dd3    |
-    | param   | lr    | 0.1         |             | -0.39  | false  |           | 0       | 1      | dd2    |
-    +---------+-------+-------------+-------------+--------+--------+-----------+---------+--------+--------+
-    "#);
+    insta::assert_snapshot!(shown, @r"
+    +---------+-------+-------------+-------------+------------+--------+-----------+---------+--------+----------+
+    | kind    | name  | given_value | other_value | difference | better | paired_by | n_pairs | n_runs | best_run |
+    +---------+-------+-------------+-------------+------------+--------+-----------+---------+--------+----------+
+    | param   | depth |             | 3           | 0.1        | true   |           | 0       | 4      | dd1      |
+    | feature | size  | used        | left out    | -0.025     | false  | seed      | 2       | 5      | bb2      |
+    | param   | lr    | 0.1         | 0.2         | -0.14      | false  |           | 0       | 4      | dd3      |
+    | param   | lr    | 0.1         |             | -0.39      | false  |           | 0       | 4      | dd2      |
+    +---------+-------+-------------+-------------+------------+--------+-----------+---------+--------+----------+
+    ");
     let shown = ask(
         &store,
-        "SELECT name, given_value, other_value, round(change, 4) AS change, reason
+        "SELECT name, given_value, other_value, round(difference, 4) AS difference, reason
          FROM ablations('churn', 'auc', 'aa2', ignore => 'without, depth') WHERE kind = 'feature'",
     )
     .await;
-    insta::assert_snapshot!(shown, @r#"
-    +------+-------------+-------------+--------+-------------------------------------------+
-    | name | given_value | other_value | change | reason                                    |
-    +------+-------------+-------------+--------+-------------------------------------------+
-    | size | used        | left out    | -0.025 |                                           |
-    | age  | used        | left out    | -0.18  | no two seeds or folds that both sides ran |
-    +------+-------------+-------------+--------+-------------------------------------------+
-    "#);
+    insta::assert_snapshot!(shown, @r"
+    +------+-------------+-------------+------------+-------------------------------------------+
+    | name | given_value | other_value | difference | reason                                    |
+    +------+-------------+-------------+------------+-------------------------------------------+
+    | size | used        | left out    | -0.025     |                                           |
+    | age  | used        | left out    | -0.18      | no two seeds or folds that both sides ran |
+    +------+-------------+-------------+------------+-------------------------------------------+
+    ");
     // The run need not be of the scope; then its own score is what others are held against.
     let shown = ask(
         &store,
-        "SELECT name, given_score, round(change, 4) AS change FROM ablations(
+        "SELECT name, given_score, round(difference, 4) AS difference FROM ablations(
             'SELECT run_id FROM runs WHERE params.lr > 0.15', 'auc', 'aa2')",
     )
     .await;
-    insta::assert_snapshot!(shown, @r#"
-    +------+-------------+--------+
-    | name | given_score | change |
-    +------+-------------+--------+
-    | lr   | 0.82        | 0.03   |
-    +------+-------------+--------+
-    "#);
+    insta::assert_snapshot!(shown, @r"
+    +------+-------------+------------+
+    | name | given_score | difference |
+    +------+-------------+------------+
+    | lr   | 0.82        | 0.03       |
+    +------+-------------+------------+
+    ");
+    // A misspelt one would count, and nothing would be found.
+    let shown = ask(&store, "SELECT * FROM ablations('churn', 'auc', 'aa1', ignore => 'wihtout, depth')").await;
+    assert_eq!(shown, "error: no run has a param 'wihtout'");
     for (run, error) in [("aa", ""), ("zz", "")] {
         let shown = ask(&store, &format!("SELECT * FROM ablations('churn', 'auc', '{run}')")).await;
         assert!(shown.starts_with("error") && shown.contains(error), "{shown}");

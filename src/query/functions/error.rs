@@ -66,6 +66,14 @@ pub enum FunctionError {
         /// The nearest metrics there are, best first.
         near: Vec<String>,
     },
+    /// A param that no run has.
+    #[error("no run has a param '{param}'")]
+    UnknownParam {
+        /// The param.
+        param: String,
+        /// The nearest params there are, best first.
+        near: Vec<String>,
+    },
     /// No run of a scope says which features it used.
     #[error("no run in '{scope}' that has a score in '{metric}' says which features it used")]
     NoFeatures {
@@ -146,7 +154,9 @@ impl FunctionError {
     /// What sort of error it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            FunctionError::NoExperiment { .. } | FunctionError::UnknownMetric { .. } => ErrorKind::NotFound,
+            FunctionError::NoExperiment { .. }
+            | FunctionError::UnknownMetric { .. }
+            | FunctionError::UnknownParam { .. } => ErrorKind::NotFound,
             _ => ErrorKind::InvalidInput,
         }
     }

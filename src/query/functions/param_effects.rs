@@ -82,9 +82,18 @@ async fn settings(
         let ids: std::collections::BTreeSet<&str> = configs.iter().map(|config| config.config_id.as_str()).collect();
         ids.into_iter().enumerate().map(|(number, id)| (id, number)).collect()
     };
+    let number_of: Vec<usize> = configs.iter().map(|config| numbers_of[config.config_id.as_str()]).collect();
     let mut found: HashMap<&str, Vec<(usize, Setting)>> = HashMap::new();
+    // The params of a run stand together.
+    let mut last: Option<(&str, Option<usize>)> = None;
     for row in 0..rows.len() {
-        let Some(&place) = of_run.get(runs.value(row)) else { continue };
+        let run = runs.value(row);
+        let place = match last {
+            Some((same, place)) if same == run => place,
+            _ => of_run.get(run).copied(),
+        };
+        last = Some((run, place));
+        let Some(place) = place else { continue };
         let config = &configs[place];
         let (key, Some(value)) = (keys.value(row), text(&values, row)) else { continue };
         if is_repeat_key(&scored.blocks[config.block].experiment_id, key) {
@@ -97,7 +106,7 @@ async fn settings(
         };
         let (block, score) = (config.block, config.score());
         let (dataset, runs) = (datasets[block], config.runs.len());
-        let setting = Setting { config: numbers_of[config.config_id.as_str()], block, dataset, score, runs, value };
+        let setting = Setting { config: number_of[place], block, dataset, score, runs, value };
         found.entry(key).or_default().push((place, setting));
     }
     let sorted = |(key, mut settings): (&str, Vec<(usize, Setting)>)| {

@@ -1,6 +1,7 @@
 //! `pareto(scope, objectives [, rank, by, within])`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
@@ -13,10 +14,10 @@ use super::scope::{Scope, quoted};
 use super::scores::scores_towards;
 use crate::model::Goal;
 use crate::query::error::QueryError;
-use crate::stats::fronts;
+use crate::stats::{fronts, mean};
 
 /// Names of the columns of the answer beside the objectives.
-const FIXED: [&str; 12] = [
+const FIXED: [&str; 14] = [
     "rank",
     "experiment",
     "dataset",
@@ -28,7 +29,9 @@ const FIXED: [&str; 12] = [
     "n_runs",
     "n_compared",
     "n_left_out",
+    "n_configs",
     "n_blocks",
+    "score_of",
 ];
 
 /// A finished run.
@@ -45,6 +48,7 @@ struct Point {
 #[derive(Default)]
 struct Group {
     points: Vec<Point>,
+    configs: usize,
     left_out: usize,
 }
 
@@ -58,15 +62,23 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
     call.args.end()?;
     let mut values: Vec<HashMap<String, f64>> = Vec::new();
     let mut goals: Vec<Goal> = Vec::new();
+    let mut score_of: Vec<String> = Vec::new();
     for objective in &mut objectives {
-        let (of_run, goal) = asked(&call, &scope, objective).await?;
+        let Asked { values: of_run, goal, of } = asked(&call, &scope, objective).await?;
+        if !of.is_empty() {
+            score_of.push(format!("{}: {}", objective.name(), of.into_iter().collect::<Vec<_>>().join(" or ")));
+        }
         values.push(of_run);
         goals.push(goal);
     }
+    let score_of = (!score_of.is_empty()).then(|| score_of.join(", "));
     let mut groups = groups(&call, &scope, &values, in_scope).await?;
     if groups.values().all(|group| group.points.is_empty()) {
         let names: Vec<String> = objectives.iter().map(|objective| format!("'{}'", objective.name())).collect();
         return Err(FunctionError::NothingToCompare { scope: scope.text, objectives: names.join(", ") }.into());
+    }
+    for group in groups.values_mut() {
+        group.configs = group.points.iter().map(|point| &point.config_id).collect::<HashSet<_>>().len();
     }
     if by_config {
         groups.values_mut().for_each(|group| group.points = configs(std::mem::take(&mut group.points)));
@@ -104,7 +116,9 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
         .count("n_runs", rows.iter().map(|row| row.3.runs))
         .count("n_compared", rows.iter().map(|row| row.2.points.len()))
         .count("n_left_out", rows.iter().map(|row| row.2.left_out))
+        .count("n_configs", rows.iter().map(|row| row.2.configs))
         .count("n_blocks", rows.iter().map(|_| groups.len()))
+        .text("score_of", rows.iter().map(|_| score_of.as_deref()))
         .finish()
 }
 
@@ -126,18 +140,25 @@ fn better_is_greater<'a>(values: &'a [f64], goals: &'a [Goal]) -> impl Iterator<
     })
 }
 
-/// The finite values of an objective by run, and which way they get better.
-async fn asked(
-    call: &Call<'_>,
-    scope: &Scope,
-    objective: &mut Objective,
-) -> Result<(HashMap<String, f64>, Goal), QueryError> {
+/// An objective.
+struct Asked {
+    /// Its finite values by run.
+    values: HashMap<String, f64>,
+    /// Which way they get better.
+    goal: Goal,
+    /// What they were taken from; nothing where it is no metric.
+    of: BTreeSet<&'static str>,
+}
+
+async fn asked(call: &Call<'_>, scope: &Scope, objective: &mut Objective) -> Result<Asked, QueryError> {
     if let Source::Metric(key) = &objective.source {
         match scores_towards(call, scope, key, objective.goal).await {
             Ok(scores) => {
-                let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
-                let values = scores.runs.into_iter().filter_map(|run| Some((run.run_id, finite(run.value)?)));
-                return Ok((values.collect(), scores.goal));
+                let (goal, mut runs) = (scores.goal, scores.runs);
+                runs.retain(|run| run.value.is_some_and(f64::is_finite));
+                let of = runs.iter().map(|run| run.of.as_str()).collect();
+                let values = runs.into_iter().filter_map(|run| Some((run.run_id, run.value?))).collect();
+                return Ok(Asked { values, goal, of });
             }
             Err(QueryError::Function(e @ FunctionError::UnknownMetric { .. })) => {
                 let column = COLUMNS.into_iter().find(|column| column == key);
@@ -158,10 +179,12 @@ async fn asked(
     let (ids, values) = (rows.texts("run_id")?, rows.floats("value")?);
     let found = (0..rows.len()).filter_map(|row| Some((ids.value(row), float(&values, row)?)));
     let finite = found.filter(|(_, value)| value.is_finite());
-    Ok((finite.map(|(run, value)| (run.to_string(), value)).collect(), goal))
+    let values = finite.map(|(run, value)| (run.to_string(), value)).collect();
+    Ok(Asked { values, goal, of: BTreeSet::new() })
 }
 
-/// The finished runs by block, or all together. Runs without one of the values are counted only.
+/// The finished runs by block, or all together. Runs that have not finished, and those without one of the values, are
+/// counted only.
 async fn groups(
     call: &Call<'_>,
     scope: &Scope,
@@ -169,21 +192,21 @@ async fn groups(
     in_scope: bool,
 ) -> Result<BTreeMap<Block, Group>, QueryError> {
     let sql = format!(
-        "SELECT run_id, name, experiment_id, experiment, config_id FROM runs
-         WHERE status = 'FINISHED' AND {} ORDER BY run_id",
+        "SELECT run_id, name, experiment_id, experiment, config_id, status FROM runs WHERE {} ORDER BY run_id",
         scope.condition()
     );
     let rows = call.ask_in(scope, &sql).await?;
     let (ids, names, configs) = (rows.texts("run_id")?, rows.texts("name")?, rows.texts("config_id")?);
     let (experiment_ids, experiments) = (rows.texts("experiment_id")?, rows.texts("experiment")?);
-    let mut data: HashMap<String, Data> = match in_scope {
+    let statuses = rows.texts("status")?;
+    let mut data: HashMap<String, Arc<Data>> = match in_scope {
         true => HashMap::new(),
         false => training_data(call, scope).await?,
     };
     let mut groups: BTreeMap<Block, Group> = BTreeMap::new();
     for row in 0..rows.len() {
         let run = ids.value(row);
-        let Data { dataset, version, digest } = data.remove(run).unwrap_or_default();
+        let Data { dataset, version, digest } = data.remove(run).map(Arc::unwrap_or_clone).unwrap_or_default();
         let experiment = |names: &arrow::array::StringArray| match in_scope {
             true => String::new(),
             false => names.value(row).to_string(),
@@ -197,6 +220,7 @@ async fn groups(
         };
         let group = groups.entry(block).or_default();
         let of_run: Option<Vec<f64>> = values.iter().map(|of_run| of_run.get(run).copied()).collect();
+        let of_run = of_run.filter(|_| statuses.value(row) == "FINISHED");
         match of_run {
             None => group.left_out += 1,
             Some(values) => group.points.push(Point {
@@ -215,8 +239,7 @@ async fn groups(
 fn configs(mut runs: Vec<Point>) -> Vec<Point> {
     runs.sort_by(|a, b| (&a.config_id, &a.run_id).cmp(&(&b.config_id, &b.run_id)));
     let means = runs.chunk_by(|a, b| a.config_id == b.config_id).map(|repeats| {
-        let n = repeats.len() as f64;
-        let mean = |i: usize| repeats.iter().map(|run| run.values[i]).sum::<f64>() / n;
+        let mean = |i: usize| mean(repeats.iter().map(|run| run.values[i]));
         let values = (0..repeats[0].values.len()).map(mean).collect();
         Point { run_id: None, name: None, config_id: repeats[0].config_id.clone(), values, runs: repeats.len() }
     });

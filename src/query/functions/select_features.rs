@@ -85,10 +85,12 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
         .count("n_not_judged", rows.iter().map(|row| row.not_judged))
         .count("n_configs", rows.iter().map(|row| row.configs))
         .count("n_runs", rows.iter().map(|row| row.runs))
+        .count("n_blocks", rows.iter().map(|_| rows.len()))
         .text("config_id", winners().map(|w| Some(&w?.config_id)))
         .text("run_id", winners().map(|w| Some(subsets.best_run(w?))))
         .text("feature_set", winners().map(|w| w?.feature_set.as_ref()))
         .text("best_config", bests().map(|best| Some(&best.config_id)))
+        .text("best_run", bests().map(|best| Some(subsets.best_run(best))))
         .texts("best_features", bests().map(|best| Some(subsets.names(best))))
         .text("score_of", rows.iter().map(|row| subsets.score_of(row.winner.into_iter().chain([row.best]))))
         .text("reason", rows.iter().map(|row| (!row.reason.is_empty()).then(|| row.reason.join("; "))))
@@ -150,8 +152,13 @@ fn choose<'a>(subsets: &'a Subsets, block: &'a [Tried], largest: Option<usize>, 
             Goal::Min => candidate.score() - best.score(),
         };
         if lost <= tolerance + ROUNDING * best.score().abs().max(tolerance) {
-            (row.winner, row.tolerance) = (Some(candidate), Some(tolerance));
-            row.pairs = Some(differences.len());
+            row.winner = Some(candidate);
+            if given.is_none() && tried.len() == 1 {
+                // It was compared with nothing.
+                row.reason.push("one subset: nothing to choose from".to_string());
+            } else {
+                (row.tolerance, row.pairs) = (Some(tolerance), Some(differences.len()));
+            }
             break;
         }
     }

@@ -1,4 +1,7 @@
+use std::collections::BTreeMap;
+
 use arrow::util::pretty::pretty_format_batches;
+use proptest::prelude::*;
 
 use crate::model::{Goal, Micros, RunId, Status};
 use crate::query::{QueryError, SessionOptions};
@@ -107,7 +110,7 @@ async fn runs_rank_by_their_folds_where_they_have_some() {
 #[tokio::test]
 async fn repeats_of_a_config_count_once() {
     let Fixture { store, _dir } = fixture();
-    let sql = "SELECT * EXCLUDE (config_id, experiment, dataset, data_version, digest, score_of) FROM config_scores('churn', 'auc')";
+    let sql = "SELECT * EXCLUDE (config_id, experiment, dataset, data_version, digest, score_of, n_configs, n_blocks) FROM config_scores('churn', 'auc')";
     insta::assert_snapshot!(ask(&store, sql).await, @r"
     +------+-----------+------------+--------+----------+--------------------+----------------------+-----------------------+--------------------+--------------------+----------+--------------------+
     | rank | params.lr | n_features | n_runs | n_failed | mean               | std                  | std_error             | low                | high               | best_run | reason             |
@@ -117,6 +120,59 @@ async fn repeats_of_a_config_count_once() {
     | 3    | 0.1       |            | 2      | 1        | 0.8300000000000001 | 0.014142135623730885 | 0.009999999999999953  | 0.7029379526382538 | 0.9570620473617464 | a2       |                    |
     |      | 0.4       |            | 0      | 1        |                    |                      |                       |                    |                    |          | no run has a score |
     +------+-----------+------------+--------+----------+--------------------+----------------------+-----------------------+--------------------+--------------------+----------+--------------------+
+    ");
+}
+
+/// What went in, and what a figure is made of, stands beside it.
+#[tokio::test]
+async fn answers_say_how_much_went_in() {
+    let Fixture { store, _dir } = fixture();
+    for (id, score) in [("m1", 0.5), ("m2", 0.7), ("h1", 1e308), ("h2", 1e308)] {
+        let run = run(&store, id, "churn");
+        run.log_param("lr", if score > 1.0 { 0.7 } else { 0.6 }).unwrap();
+        run.log_param("seed", if id.ends_with('1') { 1 } else { 2 }).unwrap();
+        run.log_metric_at("auc", score, 0).unwrap();
+        if id == "m2" {
+            run.log_metric_at("auc", 0.6, 1).unwrap();
+        }
+        end(&run);
+    }
+    let alive = run(&store, "r1", "churn");
+    alive.log_metric("auc", 0.1).unwrap();
+    let best = ask(&store, "SELECT run_id, n_runs, n_configs, n_blocks FROM best_runs('churn', 'auc', 3)").await;
+    insta::assert_snapshot!(best, @r"
+    +--------+--------+-----------+----------+
+    | run_id | n_runs | n_configs | n_blocks |
+    +--------+--------+-----------+----------+
+    | h1     | 10     | 6         | 1        |
+    | h2     | 10     | 6         | 1        |
+    | c1     | 10     | 6         | 1        |
+    +--------+--------+-----------+----------+
+    ");
+    // Two kinds of scores in one mean are told; squares of 1e308 are no numbers.
+    let sql = "SELECT \"params.lr\", n_runs, n_failed, n_configs, n_blocks, mean, score_of, reason
+        FROM config_scores('churn', 'auc') WHERE \"params.lr\" IN ('0.1', '0.6', '0.7')";
+    insta::assert_snapshot!(ask(&store, sql).await, @r"
+    +-----------+--------+----------+-----------+----------+--------------------+------------+-----------------------------------------------------+
+    | params.lr | n_runs | n_failed | n_configs | n_blocks | mean               | score_of   | reason                                              |
+    +-----------+--------+----------+-----------+----------+--------------------+------------+-----------------------------------------------------+
+    | 0.1       | 2      | 1        | 4         | 1        | 0.8300000000000001 | folds      |                                                     |
+    | 0.6       | 2      | 0        | 4         | 1        | 0.6                | best, last | scores of different kinds are averaged: best, last  |
+    | 0.7       | 0      | 2        | 0         | 0        |                    |            | no run has a score; scores beyond 1e150 are none: 2 |
+    +-----------+--------+----------+-----------+----------+--------------------+------------+-----------------------------------------------------+
+    ");
+    let sql = "SELECT run_id, n_runs, n_compared, n_left_out, n_configs, n_blocks, score_of
+        FROM pareto('churn', 'auc max, params.lr min')";
+    insta::assert_snapshot!(ask(&store, sql).await, @r"
+    +--------+--------+------------+------------+-----------+----------+----------------------------+
+    | run_id | n_runs | n_compared | n_left_out | n_configs | n_blocks | score_of                   |
+    +--------+--------+------------+------------+-----------+----------+----------------------------+
+    | h1     | 1      | 9          | 3          | 5         | 1        | auc: best or folds or last |
+    | h2     | 1      | 9          | 3          | 5         | 1        | auc: best or folds or last |
+    | c1     | 1      | 9          | 3          | 5         | 1        | auc: best or folds or last |
+    | b1     | 1      | 9          | 3          | 5         | 1        | auc: best or folds or last |
+    | a2     | 1      | 9          | 3          | 5         | 1        | auc: best or folds or last |
+    +--------+--------+------------+------------+-----------+----------+----------------------------+
     ");
 }
 
@@ -179,18 +235,18 @@ async fn runs_are_compared_side_by_side() {
         )
     };
     insta::assert_snapshot!(ask(&store, &sql("a1", "c1")).await, @r#"
-    +---------+----------------+---------+-------+---------------------+---------------------+
-    | section | key            | differs | a     | b                   | difference          |
-    +---------+----------------+---------+-------+---------------------+---------------------+
-    | run     | experiment     | false   | churn | churn               |                     |
-    | params  | lr             | true    | 0.1   | 0.3                 | 0.19999999999999998 |
-    | params  | seed           | true    | 1     |                     |                     |
-    | metrics | auc            | true    | 0.5   | 0.7                 | 0.19999999999999996 |
-    | metrics | auc {"fold":0} | true    | 0.8   |                     |                     |
-    | metrics | auc {"fold":1} | true    | 0.84  |                     |                     |
-    | metrics | loss           | true    |       | 0.30000000000000004 |                     |
-    | metrics | test_auc       | true    |       | 0.93                |                     |
-    +---------+----------------+---------+-------+---------------------+---------------------+
+    +---------+----------------+---------+-------+---------------------+----------------------+
+    | section | key            | differs | a     | b                   | difference           |
+    +---------+----------------+---------+-------+---------------------+----------------------+
+    | run     | experiment     | false   | churn | churn               |                      |
+    | params  | lr             | true    | 0.1   | 0.3                 | -0.19999999999999998 |
+    | params  | seed           | true    | 1     |                     |                      |
+    | metrics | auc            | true    | 0.5   | 0.7                 | -0.19999999999999996 |
+    | metrics | auc {"fold":0} | true    | 0.8   |                     |                      |
+    | metrics | auc {"fold":1} | true    | 0.84  |                     |                      |
+    | metrics | loss           | true    |       | 0.30000000000000004 |                      |
+    | metrics | test_auc       | true    |       | 0.93                |                      |
+    +---------+----------------+---------+-------+---------------------+----------------------+
     "#);
     let flipped =
         "SELECT section, key, differs, b AS a, a AS b, -difference AS difference FROM compare_runs('c1', 'a1')
@@ -198,6 +254,61 @@ async fn runs_are_compared_side_by_side() {
     assert_eq!(ask(&store, &sql("a1", "c1")).await, ask(&store, flipped).await);
     let same = "SELECT count(*) AS n FROM compare_runs('a1', 'a1', 'a1') WHERE differs OR a <> c";
     assert!(ask(&store, same).await.contains("| 0 |"));
+}
+
+/// What a run of the property below says.
+#[derive(Debug, Clone)]
+struct Said {
+    params: Vec<(usize, f64)>,
+    metrics: Vec<(usize, f64)>,
+    tags: Vec<(usize, u8)>,
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    let few = |most: usize| prop::collection::vec((0..4usize, -3..3i8), 0..most);
+    // NaN, infinities and large values differ from others, and from themselves not at all.
+    let value = prop_oneof![(-3..3i8).prop_map(f64::from), Just(f64::NAN), Just(f64::INFINITY), Just(1e308), Just(0.1)];
+    (few(4), prop::collection::vec((0..4usize, value), 0..4), prop::collection::vec((0..3usize, 0..2u8), 0..3))
+        .prop_map(|(params, metrics, tags)| Said {
+            params: params.into_iter().map(|(key, value)| (key, f64::from(value))).collect(),
+            metrics,
+            tags,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    /// Each run against each other: what differs is the same seen from either side, and the difference turns its sign.
+    #[test]
+    fn comparing_is_symmetric(runs in prop::collection::vec(said(), 2..5)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(dir.path()).unwrap();
+        for (i, said) in runs.iter().enumerate() {
+            let run = run(&store, &format!("r{i}"), if i % 2 == 0 { "churn" } else { "wine" });
+            // A param is logged once.
+            let params: BTreeMap<_, _> = said.params.iter().map(|(key, value)| (format!("p{key}"), *value)).collect();
+            run.log_params(params).unwrap();
+            said.metrics.iter().for_each(|(key, value)| run.log_metric(format!("m{key}"), *value).unwrap());
+            said.tags.iter().for_each(|(key, value)| run.set_tag(format!("t{key}"), value.to_string()).unwrap());
+            end(&run);
+        }
+        store.flush().unwrap();
+        for a in 0..runs.len() {
+            for b in 0..=a {
+                let sides = |a: usize, b: usize| format!("compare_runs('r{a}', 'r{b}') ORDER BY section, key");
+                let there = format!("SELECT section, key, differs, a, b, difference FROM {}", sides(a, b));
+                // 0 less a difference of 0 is 0, its negative is not.
+                let back =
+                    format!("SELECT section, key, differs, b AS a, a AS b, 0 - difference AS difference FROM {}", sides(b, a));
+                let (there, back) = runtime.block_on(async { (ask(&store, &there).await, ask(&store, &back).await) });
+                prop_assert!(!there.starts_with("error"), "{}", there);
+                prop_assert_eq!(&there, &back);
+                prop_assert!(a != b || !there.contains("| true "), "{}", there);
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -49,6 +49,14 @@ pub async fn run(question: &Question<'_>, facts: &Facts, args: &ReproduceArgs) -
     }
     let unknown = if unknown == 0 { String::new() } else { format!(", {unknown} cannot be compared") };
     say(format!("{} compared: {same} the same, {differ} differ{unknown}", same + differ));
+    if same + differ == 0 {
+        // Nothing was found to differ, and nothing was found to be there.
+        say(
+            "nothing could be compared, so nothing is known to be here: the run says neither commit nor packages nor data that can be found",
+        );
+        say(" hint: `runlake reproduce RUN` shows what was logged; docs/log.md says how to log the rest");
+        return Ok(Exit::Failed);
+    }
     Ok(if differ == 0 { Exit::Done } else { Exit::Failed })
 }
 

@@ -30,7 +30,7 @@ Examples:
   runlake reproduce 0192f0c4 --check
   runlake reproduce 0192f0c4 --check --checkout ../tabular --python ../venv/bin/python
 
-With --check it exits with 0 when nothing differs, with 1 when something does.")]
+With --check it exits with 0 when what was compared is the same, with 1 when something differs or nothing could be compared.")]
 pub struct ReproduceArgs {
     /// Id of the run, or enough of its first characters
     pub run: String,
