@@ -190,7 +190,9 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn key() -> impl Strategy<Value = String> {
-    prop_oneof!["[a-c]", any::<String>()].prop_filter("keys are not empty", |key| !key.is_empty())
+    prop_oneof!["[a-c]", any::<String>()].prop_filter("keys are not empty, and none is '_'", |key| {
+        !key.is_empty() && key != crate::schema::wide::CONSTANT
+    })
 }
 
 fn param() -> impl Strategy<Value = ParamValue> {
