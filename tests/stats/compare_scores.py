@@ -137,7 +137,7 @@ def compare_runs(ledger: Ledger, found: Differences) -> None:
     }
     said = {section: {run: of.set_index("key").value for run, of in frame(store, sql).groupby("run_id")} for section, sql in tables.items()}
     facts = frame(store, "SELECT run_id, experiment, name, status, config_id, n_features, duration_s, git_commit, git_branch FROM runs").set_index("run_id")
-    some = ledger.runs.groupby(["experiment", "status"]).head(2).index.tolist()
+    some = ledger.runs.sort_index().groupby(["experiment", "status"]).head(2).index.tolist()
     rng = np.random.default_rng(5)
     groups = [rng.choice(some, size=int(rng.integers(2, 4)), replace=False).tolist() for _ in range(25)]
     for runs in groups:
@@ -159,7 +159,9 @@ def compare_runs(ledger: Ledger, found: Differences) -> None:
                 texts = {shown[letter] for letter in letters}
                 found.same(f"{what} differs", bool(shown.differs), len(texts) > 1)
                 if len(runs) == 2 and section == "metrics" and all(there):
-                    found.same(f"{what} difference", shown.difference, float(row.iloc[0]) - float(row.iloc[1]))
+                    # Of an infinity, or beyond the greatest double, there is no difference.
+                    apart = float(row.iloc[0]) - float(row.iloc[1])
+                    found.same(f"{what} difference", shown.difference, apart if np.isfinite(apart) else math.nan)
         for name in facts:
             row = [facts[name][run] for run in runs]
             if any(value is not None and value == value for value in row):
