@@ -47,6 +47,8 @@ struct Life {
     ops: Vec<(usize, Op)>,
     /// Who logs into a run.
     owners: BTreeMap<usize, usize>,
+    /// The same of all that were begun in this life, those too that are gone for good by its end.
+    starters: BTreeMap<usize, usize>,
     writers: Vec<Writer>,
     all_writers: usize,
 }
@@ -61,7 +63,7 @@ impl Life {
         disk.record();
         let owners = world.runs().filter(|run| !retired.contains(run)).map(|run| (run, run % 2)).collect();
         let (notes, ops, writers) = (Vec::new(), Vec::new(), Vec::new());
-        Life { disk, dice, world, notes, ops, owners, writers, all_writers: 0 }
+        Life { disk, dice, world, notes, ops, owners, starters: BTreeMap::new(), writers, all_writers: 0 }
     }
 
     fn note(&mut self, note: Note) {
@@ -89,6 +91,7 @@ impl Life {
         };
         if let Op::Start(run) = op {
             self.owners.insert(run, number);
+            self.starters.insert(run, number);
         }
         self.note(Note::Begun(self.ops.len()));
         self.ops.push((number, op.clone()));
@@ -320,7 +323,7 @@ impl Cuts {
             life.pass(steps, &mut numbers, &mut retired).await;
             self.tally.working += begun.elapsed();
             let events = life.disk.recorded();
-            let owners = owners.into_iter().chain(life.owners.clone()).collect();
+            let owners = owners.into_iter().chain(life.starters.clone()).collect();
             let progress = Progress::new(&life, &before, owners);
             let place = format!("seed {}, life {n}", self.seed);
             (disk, world) = self.replay(&place, base, &before, &events, progress).await;
