@@ -28,8 +28,16 @@ pub struct Block {
 /// A block as it is shown.
 #[derive(Debug)]
 pub enum Content {
-    Table { title: Option<String>, table: Table, csv: Option<File> },
-    Chart { chart: Chart, svg: File },
+    Table {
+        title: Option<String>,
+        table: Table,
+        csv: Option<File>,
+    },
+    /// A picture, and the path that it has where it is a file.
+    Chart {
+        chart: Chart,
+        path: String,
+    },
     Checks(gate::Report),
     Code(String),
     Failed(ReportError),
@@ -65,8 +73,7 @@ impl Asking<'_> {
                 let rows = concat_batches(&schema, &batches).map_err(|e| self.failed(block, e.to_string()))?;
                 let options = ChartOptions { units: self.units.clone(), ..*options };
                 let chart = Chart::of(&rows, &options).map_err(|e| self.failed(block, e.to_string()))?;
-                let svg = File { name: format!("{}/{name}.svg", self.folder), content: chart.svg_file().into_bytes() };
-                Ok(Content::Chart { chart, svg })
+                Ok(Content::Chart { chart, path: format!("{}/{name}.svg", self.folder) })
             }
         }
     }
@@ -129,11 +136,13 @@ fn count(n: usize) -> String {
 
 impl Content {
     /// The files that belong to it in a form of the page.
-    pub fn file(&self, form: Form) -> Option<&File> {
+    pub fn file(&self, form: Form) -> Option<File> {
         match self {
-            Content::Table { csv, .. } => csv.as_ref(),
+            Content::Table { csv, .. } => csv.clone(),
             // HTML has the picture within.
-            Content::Chart { svg, .. } if form == Form::Markdown => Some(svg),
+            Content::Chart { chart, path } if form == Form::Markdown => {
+                Some(File { name: path.clone(), content: chart.svg_file().into_bytes() })
+            }
             _ => None,
         }
     }
@@ -190,9 +199,9 @@ impl Content {
                 };
                 title + &table.markdown() + &note
             }
-            Content::Chart { chart, svg } => {
+            Content::Chart { chart, path } => {
                 let notes: String = chart.notes().iter().map(|note| format!("\n{}\n", escape_markdown(note))).collect();
-                format!("![{}]({})\n{notes}", escape_markdown(&chart.description()), svg.name)
+                format!("![{}]({})\n{notes}", escape_markdown(&chart.description()), path)
             }
             Content::Checks(report) => {
                 let (table, told) = verdicts(report);

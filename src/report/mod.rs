@@ -118,7 +118,8 @@ impl Report {
             }
         };
         let blocks = page::blocks(&filled);
-        let units = units(&session).await?;
+        let draws = blocks.iter().any(|block| block.words.contains("chart="));
+        let units = if draws { units(&session).await? } else { HashMap::new() };
         let asking = Asking {
             session: &session,
             page: &self.name,
@@ -148,7 +149,7 @@ impl Report {
             Form::Html => html::page(&filled, &contents, &self.name, options.as_of),
             Form::Markdown => markdown::page(&filled, &contents, options.as_of),
         };
-        let files = contents.iter().filter_map(|content| content.file(options.form).cloned()).collect();
+        let files = contents.iter().filter_map(|content| content.file(options.form)).collect();
         let verdicts = contents.iter().filter_map(|content| match content {
             Content::Checks(report) => Some(report.verdict()),
             _ => None,
