@@ -4,6 +4,7 @@ use arrow::array::AsArray;
 use runlake::{Error, QueryError, RunId, Session, StoreError};
 
 use super::Failure;
+use super::question::quoted;
 
 /// Runs by id or by condition.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -78,10 +79,10 @@ pub async fn matching(session: &Session, condition: &str) -> Result<Vec<RunId>, 
 
 /// Runs that may have been meant: by name, or by an id that differs in a letter.
 async fn nearest(session: &Session, wrong: &str) -> Option<String> {
-    let text = wrong.replace('\'', "''");
-    let name = format!("SELECT run_id FROM runs WHERE name = '{text}' ORDER BY start_time DESC LIMIT 3");
+    let text = quoted(wrong);
+    let name = format!("SELECT run_id FROM runs WHERE name = {text} ORDER BY start_time DESC LIMIT 3");
     let near = format!(
-        "SELECT run_id FROM runs WHERE levenshtein(substr(run_id, 1, {n}), '{text}') <= {most} LIMIT 3",
+        "SELECT run_id FROM runs WHERE levenshtein(substr(run_id, 1, {n}), {text}) <= {most} LIMIT 3",
         n = wrong.chars().count(),
         most = if wrong.len() < 8 { 1 } else { 2 }
     );

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::words::{Words, Wrong};
+use crate::query::quoted;
 
 /// What may stand there, for messages.
 pub const USAGE: &str = "`no rows`, `some rows`, `value >= 0.9`, `value within 2% of (SQL)`, \
@@ -232,7 +233,7 @@ impl fmt::Display for Operand {
         match self {
             Operand::Number(number) => write!(f, "{number}"),
             Operand::Large(whole) => write!(f, "{whole}"),
-            Operand::Text(text) => write!(f, "'{}'", text.replace('\'', "''")),
+            Operand::Text(text) => f.write_str(&quoted(text)),
             Operand::Bool(truth) => write!(f, "{truth}"),
             Operand::Sql(sql) => write!(f, "({sql})"),
         }

@@ -11,6 +11,7 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, ident, lit}
 
 use super::error::QueryError;
 use super::experiment::ExperimentNames;
+use super::functions::quoted;
 use super::keys::{Group, NamedKeys};
 use super::scan;
 use super::structs::{self, Leaf};
@@ -106,7 +107,7 @@ pub fn written(group: Group, key: &str) -> String {
     });
     match plain {
         true => format!("{}.{key}", group.name()),
-        false => format!("{}['{}']", group.name(), key.replace('\'', "''")),
+        false => format!("{}[{}]", group.name(), quoted(key)),
     }
 }
 

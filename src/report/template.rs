@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 
 use super::error::ReportError;
 use crate::export::value::{self as cell, Floats};
-use crate::query::{QueryError, Session};
+use crate::query::{QueryError, Session, quoted};
 
 /// Stand around the number of something that was inserted. No text has a use for them (Unicode's private area).
 const BEGIN: char = '\u{F5A0C}';
@@ -271,7 +271,7 @@ fn sql_of(value: &Value) -> String {
             let items = value.try_iter().map(|items| items.map(|item| sql_of(&item)).collect::<Vec<_>>());
             format!("({})", items.unwrap_or_default().join(", "))
         }
-        _ => format!("'{}'", value.to_string().replace('\'', "''")),
+        _ => quoted(&value.to_string()),
     }
 }
 

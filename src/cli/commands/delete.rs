@@ -3,6 +3,7 @@
 use runlake::RunId;
 
 use crate::cli::output::{counted, put_line};
+use crate::cli::question::quoted;
 use crate::cli::select::Selection;
 use crate::cli::{Exit, Failure, Outcome, Place};
 
@@ -31,7 +32,7 @@ pub async fn run(place: &Place, args: DeleteArgs) -> Outcome {
     if let Some(name) = &args.experiment {
         if args.dry_run {
             let session = store.session().await?;
-            let condition = format!("experiment = '{}'", name.replace('\'', "''"));
+            let condition = format!("experiment = {}", quoted(name));
             let runs = crate::cli::select::matching(&session, &condition).await?;
             put_line(format!("would delete experiment '{name}' with {}", counted(runs.len() as u64, "run")))?;
             return Ok(Exit::Done);

@@ -116,7 +116,7 @@ fn is_query(text: &str) -> bool {
         && tokens.next().is_some()
 }
 
-/// A text as a constant in SQL.
+/// A text as a constant of SQL.
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

@@ -9,6 +9,8 @@ use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldA
 use datafusion::logical_expr::{LimitEffect, PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
 use datafusion::physical_expr::PhysicalExpr;
 
+use crate::stats::Smoothing;
+
 /// `ema(value, alpha)`.
 pub fn ema() -> WindowUDF {
     let signature = Signature::exact(vec![DataType::Float64; 2], Volatility::Immutable);
@@ -30,7 +32,7 @@ impl WindowUDFImpl for Ema {
     }
 
     fn partition_evaluator(&self, _: PartitionEvaluatorArgs) -> Result<Box<dyn PartitionEvaluator>> {
-        Ok(Box::new(Smoothing))
+        Ok(Box::new(Partition))
     }
 
     fn field(&self, args: WindowUDFFieldArgs) -> Result<FieldRef> {
@@ -42,26 +44,21 @@ impl WindowUDFImpl for Ema {
     }
 }
 
-/// The first value, then alpha times the value plus (1 - alpha) times what came before. A gap (NULL, NaN, an infinity) repeats
-/// what came before, as in pandas: one bad point does not end the curve.
 #[derive(Debug)]
-struct Smoothing;
+struct Partition;
 
-impl PartitionEvaluator for Smoothing {
+impl PartitionEvaluator for Partition {
     fn evaluate_all(&mut self, columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         let (values, alphas) = (columns[0].as_primitive::<Float64Type>(), columns[1].as_primitive::<Float64Type>());
-        let mut before: Option<f64> = None;
+        let mut smoothing = Smoothing::default();
         let mut smooth = Float64Array::builder(rows);
         for row in 0..rows {
             let alpha = if alphas.is_null(row) { f64::NAN } else { alphas.value(row) };
             if !(alpha > 0.0 && alpha <= 1.0) {
                 return exec_err!("ema(value, alpha): alpha is greater than 0 and at most 1, not {alpha}");
             }
-            if !values.is_null(row) && values.value(row).is_finite() {
-                let value = values.value(row);
-                before = Some(before.map_or(value, |before| alpha * value + (1.0 - alpha) * before));
-            }
-            smooth.append_option(before);
+            let value = if values.is_null(row) { f64::NAN } else { values.value(row) };
+            smooth.append_option(smoothing.next(value, alpha));
         }
         Ok(Arc::new(smooth.finish()))
     }
