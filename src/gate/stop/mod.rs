@@ -3,6 +3,8 @@
 mod ask;
 mod history;
 mod rules;
+#[cfg(test)]
+mod tests;
 mod when;
 
 pub use ask::{Decision, RuleResult, StopAnswer};

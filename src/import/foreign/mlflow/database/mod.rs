@@ -3,17 +3,18 @@
 //! Runs are read in groups, each in a short transaction of its own: whoever trains meanwhile waits for milliseconds at
 //! most.
 
+mod inputs;
+mod models;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::super::sqlite::{self, Line, Schema};
-use super::super::tree;
-use super::super::{ForeignExperiment, Holdings, ImportError, Item, Out, Source, SourceKind};
-use super::run::{Input, ModelUse, RawRun, experiment, local_folder, millis, run_of_model};
-use super::tables::{Model, ModelPoint, model_status};
+use super::run::{RawRun, experiment, local_folder, millis};
+use crate::import::foreign::sqlite::{self, Line, Schema};
+use crate::import::foreign::{ForeignExperiment, Holdings, ImportError, Item, Out, Source, SourceKind, tree};
 use crate::model::{Micros, Status, Step};
 use crate::store::ForeignPoint;
 
@@ -431,175 +432,6 @@ impl Reader<'_> {
             run.points.push(ForeignPoint { key, context: None, step, time, value: value(number, is_nan) });
             Ok(())
         })
-    }
-
-    /// Data sets and models that runs used, and models that they made.
-    fn inputs(
-        &self,
-        among_destinations: &str,
-        among_sources: &str,
-        ids: &[&str],
-        runs: &mut BTreeMap<String, RawRun>,
-    ) -> Result<()> {
-        let columns = ["input_uuid", "source_type", "source_id", "destination_type", "destination_id", "step"];
-        let mut edges = Vec::new();
-        for end in [among_destinations, among_sources] {
-            self.each("inputs", &columns, &format!("{end} ORDER BY input_uuid"), ids, |row| {
-                let text = |i| row.text(i).map(Option::unwrap_or_default);
-                edges.push((text(0)?, text(1)?, text(2)?, text(3)?, text(4)?, row.int(5)?));
-                Ok(())
-            })?;
-        }
-        if edges.is_empty() {
-            return Ok(());
-        }
-        let mut tags: HashMap<String, Vec<(String, String)>> = HashMap::new();
-        let mut datasets: HashMap<String, Input> = HashMap::new();
-        for some in edges.chunks(GROUP) {
-            let marks = vec!["?"; some.len()].join(", ");
-            let uuids: Vec<&str> = some.iter().map(|edge| edge.0.as_str()).collect();
-            let end = format!(" WHERE input_uuid IN ({marks}) ORDER BY name");
-            self.each("input_tags", &["input_uuid", "name", "value"], &end, &uuids, |row| {
-                let text = |i| row.text(i).map(Option::unwrap_or_default);
-                tags.entry(text(0)?).or_default().push((text(1)?, text(2)?));
-                Ok(())
-            })?;
-            let sources: Vec<&str> = some.iter().map(|edge| edge.2.as_str()).collect();
-            let columns = [
-                "dataset_uuid",
-                "name",
-                "digest",
-                "dataset_source_type",
-                "dataset_source",
-                "dataset_schema",
-                "dataset_profile",
-            ];
-            self.each("datasets", &columns, &format!(" WHERE dataset_uuid IN ({marks})"), &sources, |row| {
-                let input = Input {
-                    name: row.text(1)?.unwrap_or_default(),
-                    digest: row.text(2)?,
-                    source_type: row.text(3)?,
-                    source: row.text(4)?,
-                    schema: row.text(5)?,
-                    profile: row.text(6)?,
-                    tags: Vec::new(),
-                };
-                datasets.insert(row.text(0)?.unwrap_or_default(), input);
-                Ok(())
-            })?;
-        }
-        for (uuid, source_type, source, destination_type, destination, step) in edges {
-            match (source_type.as_str(), destination_type.as_str()) {
-                ("DATASET", "RUN") => {
-                    if let (Some(run), Some(input)) = (runs.get_mut(&destination), datasets.get(&source)) {
-                        let tags = tags.remove(&uuid).unwrap_or_default();
-                        run.inputs.push(Input { tags, ..input.clone() });
-                    }
-                }
-                // A model that a run was given: either end may be named first.
-                ("RUN_INPUT", "MODEL_INPUT") => {
-                    if let Some(run) = runs.get_mut(&source) {
-                        run.model_uses.push(ModelUse { model_id: destination, direction: "input", step: None });
-                    }
-                }
-                ("RUN_OUTPUT", "MODEL_OUTPUT") => {
-                    if let Some(run) = runs.get_mut(&source) {
-                        run.model_uses.push(ModelUse { model_id: destination, direction: "output", step });
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Logged models for which a condition on `logged_models` holds.
-    fn models(&self, end: &str, values: &[&str]) -> Result<Vec<Model>> {
-        let columns = [
-            "model_id",
-            "name",
-            "status",
-            "status_message",
-            "model_type",
-            "lifecycle_stage",
-            "artifact_location",
-            "creation_timestamp_ms",
-            "last_updated_timestamp_ms",
-            "source_run_id",
-        ];
-        let mut models = Vec::new();
-        self.each("logged_models", &columns, &format!("{end} ORDER BY model_id"), values, |row| {
-            models.push(Model {
-                model_id: row.text(0)?.unwrap_or_default(),
-                name: row.text(1)?,
-                status: row.text(2)?.as_deref().map(model_status),
-                status_message: row.text(3)?,
-                model_type: row.text(4)?,
-                lifecycle: row.text(5)?,
-                artifact_location: row.text(6)?,
-                created: row.int(7)?.and_then(millis),
-                updated: row.int(8)?.and_then(millis),
-                source_run: row.text(9)?.filter(|run| !run.is_empty()),
-                ..Model::default()
-            });
-            Ok(())
-        })?;
-        for model in &mut models {
-            let id = [model.model_id.as_str()];
-            let end = " WHERE model_id = ?";
-            let text = |row: &Line<'_, '_>, i| row.text(i).map(Option::unwrap_or_default);
-            self.each("logged_model_params", &["param_key", "param_value"], end, &id, |row| {
-                model.params.push((text(row, 0)?, text(row, 1)?));
-                Ok(())
-            })?;
-            self.each("logged_model_tags", &["tag_key", "tag_value"], end, &id, |row| {
-                model.tags.push((text(row, 0)?, text(row, 1)?));
-                Ok(())
-            })?;
-            let columns = [
-                "metric_name",
-                "metric_value",
-                "metric_timestamp_ms",
-                "metric_step",
-                "run_id",
-                "dataset_name",
-                "dataset_digest",
-            ];
-            self.each("logged_model_metrics", &columns, end, &id, |row| {
-                let (Some(time), Some(number)) = (row.int(2)?.and_then(millis), row.real(1)?) else { return Ok(()) };
-                let point = ForeignPoint {
-                    key: text(row, 0)?.into(),
-                    context: None,
-                    step: Step::At(row.int(3)?.unwrap_or(0)),
-                    time,
-                    value: value(number, false),
-                };
-                let (dataset, digest) = (row.text(5)?, row.text(6)?);
-                model.metrics.push(ModelPoint { point, run: text(row, 4)?, dataset, digest });
-                Ok(())
-            })?;
-        }
-        Ok(models)
-    }
-
-    fn models_without_run(&self, experiments: &HashMap<String, Experiment>, out: &mut Out<'_>) -> Result<()> {
-        if !self.schema.has("logged_models", "source_run_id") {
-            return Ok(());
-        }
-        let alone = " WHERE source_run_id IS NULL OR source_run_id = '' \
-                     OR source_run_id NOT IN (SELECT run_uuid FROM runs)";
-        let mut owners: HashMap<String, String> = HashMap::new();
-        self.each("logged_models", &["model_id", "experiment_id"], alone, &[], |row| {
-            owners.insert(row.text(0)?.unwrap_or_default(), row.text(1)?.unwrap_or_default());
-            Ok(())
-        })?;
-        for model in self.models(alone, &[])? {
-            let id = owners.get(&model.model_id).cloned().unwrap_or_default();
-            let name = experiments.get(&id).map_or(id.as_str(), |e| e.name.as_str()).to_string();
-            let run = run_of_model(model, &name, &id).into_run(out);
-            out.run(run);
-        }
-        Ok(())
     }
 
     /// Lists the files of a run, if they lie below the folder of the database; `false` where nobody can tell from here.
