@@ -35,6 +35,7 @@ pub(crate) use html::escape_html;
 pub(crate) use markdown::{escape_markdown, markdown_table};
 pub use runs::{FILES, LINES, LostFile, RunsError, RunsOptions, RunsWritten, write_runs};
 pub use table::{TableOptions, render_table};
+pub(crate) use visible::is_unsafe;
 pub use visible::{clip, display_width, escape};
 
 /// A form that rows can be written in.

@@ -8,9 +8,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::resolve::resolve_table_references;
-use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, SelectItem, SetExpr, Statement as Sql, TableFactor, Value, Visit, Visitor,
-};
+use datafusion::sql::sqlparser::ast::{Statement as Sql, TableFactor, Visit, Visitor};
 
 use super::doubt::Doubt;
 use super::named;
@@ -69,28 +67,4 @@ fn functions(statement: &Statement) -> BTreeSet<String> {
         let _: ControlFlow<()> = Sql::visit(sql, &mut calls);
     }
     calls.0
-}
-
-/// Refuses to find no rows where the figures of a table function are NULL, so that a condition on them is not false but
-/// unknown.
-pub async fn look_for_null(session: &Session, sql: &str, params: &Params) -> Result<(), Doubt> {
-    let statement = parse(sql)?;
-    if functions(&statement).is_empty() {
-        return Ok(());
-    }
-    let Statement::Statement(sql) = statement else { return Ok(()) };
-    let Sql::Query(mut query) = *sql else { return Ok(()) };
-    (query.order_by, query.limit_clause) = (None, None);
-    let SetExpr::Select(select) = query.body.as_mut() else { return Ok(()) };
-    let Some(condition) = select.selection.take() else { return Ok(()) };
-    select.selection = Some(Expr::IsNull(Box::new(Expr::Nested(Box::new(condition)))));
-    select.distinct = None;
-    select.projection = vec![SelectItem::UnnamedExpr(Expr::Value(Value::Number("1".to_string(), false).into()))];
-    if select.having.is_some() || !matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty()) {
-        return Ok(());
-    }
-    match ask(session, &query.to_string(), params, 0).await?.n {
-        0 => Ok(()),
-        n => Err(Doubt::NullCondition { n: n.to_string() }),
-    }
 }

@@ -185,9 +185,9 @@ mod tests {
         let check = "-- check: a\n-- expect: no rows\n";
         for (text, line, says) in [
             ("SELECT 1", 1, "has no name"),
-            ("-- expect: no rows\nSELECT 1", 1, "belongs to no check"),
+            ("-- expect: no rows\nSELECT 1", 1, "belongs to nothing"),
             (&format!("{check}SELECT 1; SELECT 2"), 3, "has no name"),
-            (&format!("{check}SELECT 1;\n-- severity: warn"), 4, "belongs to no check"),
+            (&format!("{check}SELECT 1;\n-- severity: warn"), 4, "belongs to nothing"),
             (&format!("{check}SELECT\n-- severity: warn\n1"), 4, "within a statement"),
             (&format!("{check}SELECT 1\n-- check: b\n-- expect: no rows\nSELECT 2"), 4, "within a statement"),
             (check, 1, "no statement after it"),

@@ -1,42 +1,100 @@
 //! Which way the value of a check gets better: what the file says, else what was declared for the metric. Never a guess.
 
+use datafusion::common::ScalarValue;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, SelectItem, SetExpr, Statement as Sql,
-    Subscript, Value,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Select, SelectItem, SetExpr,
+    Statement as Sql, Value,
 };
 
 use super::checks::Check;
 use super::doubt::Doubt;
-use super::rows::texts;
+use super::keys::Relations;
+use super::rows::{Params, texts};
+use super::syntax::{conjuncts, is_column};
 use crate::model::Goal;
-use crate::query::{Session, parse};
+use crate::query::{Session, parse, quoted};
 
 /// The direction of a check's value, which is the column of one of these names, or the only one that is not among others.
-pub async fn direction(session: &Session, check: &Check, names: &[&str], others: &[String]) -> Result<Goal, Doubt> {
+pub async fn direction(
+    session: &Session,
+    check: &Check,
+    params: &Params,
+    names: &[&str],
+    others: &[String],
+) -> Result<Goal, Doubt> {
     if let Some(goal) = check.goal {
         return Ok(goal);
     }
+    let experiments = experiments(&check.sql, params);
     if let Some(metric) = &check.metric {
-        return declared(session, metric).await;
+        return declared(session, metric, &experiments).await;
     }
-    match metric_of(&check.sql, names, others) {
-        Some(metric) => declared(session, &metric).await,
-        None => Err(Doubt::NoGoal),
+    let Some(metric) = metric_of(&check.sql, names, others) else { return Err(Doubt::NoGoal) };
+    let baseline = check.expect.baseline().and_then(|sql| metric_of(sql, names, others));
+    match baseline.filter(|baseline| !baseline.eq_ignore_ascii_case(&metric)) {
+        Some(baseline) => Err(Doubt::MetricsDiffer { metric, baseline }),
+        None => declared(session, &metric, &experiments).await,
     }
 }
 
-/// The goal that all experiments which say something of a metric agree on.
-pub async fn declared(session: &Session, metric: &str) -> Result<Goal, Doubt> {
-    let key = crate::query::quoted(metric);
+/// The goal that all experiments which say something of a metric agree on, or those of them that are named.
+async fn declared(session: &Session, metric: &str, experiments: &[String]) -> Result<Goal, Doubt> {
+    let key = quoted(metric);
+    let among = match experiments {
+        [] => String::new(),
+        names => {
+            format!(
+                " AND experiment_id IN (SELECT experiment_id FROM experiments WHERE experiment IN ({}))",
+                names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
+            )
+        }
+    };
     // Unquoted keys may be written in any case.
-    let sql =
-        format!("SELECT DISTINCT goal FROM metric_defs WHERE key = {key} OR lower(key) = lower({key}) ORDER BY goal");
+    let sql = format!(
+        "SELECT DISTINCT goal FROM metric_defs WHERE (key = {key} OR lower(key) = lower({key})){among} ORDER BY goal"
+    );
     let goals = texts(session, &sql).await?;
     match goals.as_slice() {
         [goal] => goal.parse().map_err(|_| Doubt::UndeclaredGoal { metric: metric.to_string() }),
         [] => Err(Doubt::UndeclaredGoal { metric: metric.to_string() }),
         _ => Err(Doubt::GoalsDiffer { metric: metric.to_string() }),
+    }
+}
+
+/// The experiments that a statement limits itself to: `experiment = 'churn' AND ...`.
+fn experiments(sql: &str, params: &Params) -> Vec<String> {
+    let Some(select) = select(sql) else { return Vec::new() };
+    let named = |expr: &Expr| match expr {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => Some(text.clone()),
+            Value::Placeholder(name) => params.iter().find_map(|(param, value)| match value {
+                ScalarValue::Utf8(Some(text)) if param == name.trim_start_matches('$') => Some(text.clone()),
+                _ => None,
+            }),
+            _ => None,
+        },
+        _ => None,
+    };
+    let limits = |condition: &Expr| match condition {
+        Expr::BinaryOp { left, op: BinaryOperator::Eq, right } if is_column(left, &["experiment"]) => {
+            named(right).map(|name| vec![name])
+        }
+        Expr::InList { expr, list, negated: false } if is_column(expr, &["experiment"]) => {
+            list.iter().map(named).collect()
+        }
+        _ => None,
+    };
+    select.selection.iter().flat_map(conjuncts).find_map(limits).unwrap_or_default()
+}
+
+/// The one SELECT that a statement is.
+fn select(sql: &str) -> Option<Select> {
+    let Ok(Statement::Statement(statement)) = parse(sql) else { return None };
+    let Sql::Query(query) = *statement else { return None };
+    match *query.body {
+        SetExpr::Select(select) => Some(*select),
+        _ => None,
     }
 }
 
@@ -65,7 +123,7 @@ fn metric_of(sql: &str, names: &[&str], others: &[String]) -> Option<String> {
             more.is_none().then_some(only.1)?
         }
     };
-    growing(expr)
+    growing(&Relations::of(&statement), expr)
 }
 
 fn name_of(expr: &Expr) -> Option<String> {
@@ -79,51 +137,21 @@ fn name_of(expr: &Expr) -> Option<String> {
 /// Functions whose result never falls when what they are given rises.
 const GROWING: [&str; 8] = ["avg", "mean", "min", "max", "median", "round", "first_value", "last_value"];
 
-fn growing(expr: &Expr) -> Option<String> {
+fn growing(relations: &Relations, expr: &Expr) -> Option<String> {
     match expr {
-        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => growing(inner),
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => growing(relations, inner),
         Expr::Function(call) => {
             let name = call.name.to_string().to_ascii_lowercase();
             let FunctionArguments::List(list) = &call.args else { return None };
             match list.args.first()? {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) if GROWING.contains(&name.as_str()) => growing(arg),
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) if GROWING.contains(&name.as_str()) => {
+                    growing(relations, arg)
+                }
                 _ => None,
             }
         }
-        other => key(other),
+        other => relations.metric(other).map(|metric| metric.key),
     }
-}
-
-/// The key of `metrics.auc`, `r.best.auc`, `metrics['val auc']`.
-fn key(expr: &Expr) -> Option<String> {
-    let mut parts: Vec<String> = Vec::new();
-    match expr {
-        Expr::CompoundIdentifier(idents) => parts.extend(idents.iter().map(|ident| ident.value.clone())),
-        Expr::CompoundFieldAccess { root, access_chain } => {
-            match root.as_ref() {
-                Expr::Identifier(ident) => parts.push(ident.value.clone()),
-                Expr::CompoundIdentifier(idents) => parts.extend(idents.iter().map(|ident| ident.value.clone())),
-                _ => return None,
-            }
-            for access in access_chain {
-                match access {
-                    AccessExpr::Dot(Expr::Identifier(ident)) => parts.push(ident.value.clone()),
-                    AccessExpr::Subscript(Subscript::Index { index: Expr::Value(value) }) => match &value.value {
-                        Value::SingleQuotedString(text) => parts.push(text.clone()),
-                        _ => return None,
-                    },
-                    _ => return None,
-                }
-            }
-        }
-        _ => return None,
-    }
-    let is_group = |part: &String| {
-        ["metrics", "metrics_min", "metrics_max", "best"].iter().any(|group| part.eq_ignore_ascii_case(group))
-    };
-    let at = parts.iter().take(2).position(is_group)?;
-    let key = parts[at + 1..].join(".");
-    (!key.is_empty()).then_some(key)
 }
 
 #[cfg(test)]
@@ -152,6 +180,9 @@ mod tests {
             "SELECT params.lr FROM runs",
             "SELECT value FROM metrics WHERE key = 'auc'",
             "SELECT 1 UNION SELECT 2",
+            // A table of that name.
+            "WITH best AS (SELECT avg(1 - metrics.auc) AS auc FROM runs) SELECT best.auc FROM best",
+            "SELECT metrics.auc FROM (SELECT 1 AS auc) AS metrics",
             "no SQL",
         ] {
             assert_eq!(of(sql), None, "{sql}");

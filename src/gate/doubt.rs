@@ -154,7 +154,7 @@ pub enum Doubt {
         pair: String,
     },
     /// Too few pairs.
-    #[error("at least 3 pairs are needed, and there are {n}: the statement returned {left} rows, the baseline {right}")]
+    #[error("at least 3 pairs are needed, and there are {n}: the statement has {left}, the baseline {right}")]
     FewPairs {
         /// How many.
         n: usize,
@@ -180,6 +180,60 @@ pub enum Doubt {
     NullCondition {
         /// For how many.
         n: String,
+    },
+    /// The part of a condition that chooses rows chooses none.
+    #[error("no row fits `{condition}`, so nothing was checked; `-- allow empty` lets that pass")]
+    NothingFits {
+        /// That part.
+        condition: String,
+    },
+    /// Of all rows it is unknown.
+    #[error("`{what}` is NULL for {all}, so nothing was compared; `-- allow empty` lets that pass", all = all(*.n))]
+    NothingCompared {
+        /// The condition, or what is aggregated.
+        what: String,
+        /// How many rows there are.
+        n: i64,
+    },
+    /// A value of NaN was passed over.
+    #[error(
+        "`{what}` cannot be told for {n} of {of} rows, where NaN was logged: look at the run, or leave it out with `{guard}`"
+    )]
+    PassedOverNaN {
+        /// The condition, or what is aggregated.
+        what: String,
+        /// Of how many rows.
+        n: i64,
+        /// Of how many in all.
+        of: i64,
+        /// What would leave them out.
+        guard: String,
+    },
+    /// The two sides of a comparison are different metrics.
+    #[error(
+        "the statement is of metric '{metric}', the baseline of '{baseline}': `-- metric: {metric}` says that this is meant"
+    )]
+    MetricsDiffer {
+        /// The metric of the statement.
+        metric: String,
+        /// The metric of the baseline.
+        baseline: String,
+    },
+    /// A comparison with NULL, which nothing passes.
+    #[error("{what}: nothing equals NULL, so nothing was checked; `IS NULL` finds what is missing")]
+    EqualsNull {
+        /// The comparison.
+        what: String,
+    },
+    /// A metric that the run has logged under contexts only.
+    #[error(
+        "'{metric}' has only series with a context, such as {context}; rules look at the one without: a statement over `metrics` looks at others"
+    )]
+    OnlyContexts {
+        /// The metric.
+        metric: String,
+        /// One of the contexts.
+        context: String,
     },
     /// A metric that no run of the experiment has.
     #[error("no run of experiment '{experiment}' has a metric '{metric}'{near}", near = closest(.near))]
@@ -246,6 +300,13 @@ impl std::fmt::Display for Side {
             Side::Statement => "the statement",
             Side::Baseline => "the baseline",
         })
+    }
+}
+
+fn all(n: i64) -> String {
+    match n {
+        1 => "the one row".to_string(),
+        n => format!("all {n} rows"),
     }
 }
 

@@ -74,7 +74,7 @@ pub enum Problem {
         head: &'static str,
     },
     /// A key above or below what it could belong to.
-    #[error("`-- {key}` belongs to no check: it stands between `-- check: NAME` and the statement")]
+    #[error("`-- {key}` belongs to nothing: it stands below `-- check: NAME` or `-- rule: NAME`, above the statement")]
     Outside {
         /// The key.
         key: &'static str,
@@ -85,6 +85,9 @@ pub enum Problem {
         /// The key.
         key: &'static str,
     },
+    /// A file that is no text.
+    #[error("the file is not UTF-8 text: save it as that")]
+    NotText,
     /// A string, a quoted name or a comment that does not end.
     #[error("a string, a quoted name or a comment is not closed")]
     Open,

@@ -14,6 +14,7 @@ use super::pairs::{self, SCORE};
 use super::report::{CheckResult, Figures, Verdict};
 use super::rows::{Rows, ask};
 use super::scalar::Scalar;
+use super::unknown::{self, Bound};
 use crate::export::value::{Floats, float};
 use crate::model::Goal;
 use crate::query::{Session, within};
@@ -156,9 +157,6 @@ impl Asking<'_> {
         let rows = ask(self.session, &check.sql, params, keep).await?;
         match &check.expect {
             Expect::NoRows | Expect::SomeRows => {
-                if rows.n == 0 && check.expect == Expect::NoRows && !check.allow_empty {
-                    absent::look_for_null(self.session, &check.sql, params).await?;
-                }
                 let holds = (rows.n == 0) == (check.expect == Expect::NoRows);
                 let n = counted(rows.n);
                 let detail = match (holds, rows.n) {
@@ -166,12 +164,31 @@ impl Asking<'_> {
                     (false, 0) => "no rows where some are expected".to_string(),
                     (false, _) => format!("{n} where none are expected"),
                 };
-                Ok(Found { holds, detail, figures: Figures::default(), rows })
+                let found = Found { holds, detail, figures: Figures::default(), rows };
+                // One row is enough for the other claim, whatever else there is.
+                if check.expect == Expect::NoRows { self.passed_over(found, Bound::Other).await } else { Ok(found) }
             }
             Expect::Value { op, than } => self.value(rows, *op, than).await,
             Expect::Within { tolerance, of } => self.within(rows, *tolerance, of).await,
             Expect::Paired(claim) => self.paired(rows, claim).await,
         }
+    }
+
+    /// Adds what statements passed over to a check that holds.
+    async fn passed_over(&self, mut found: Found, bound: Bound) -> Result<Found, Doubt> {
+        if !found.holds || self.check.allow_empty {
+            return Ok(found);
+        }
+        let params = &self.options.params;
+        let mut notes = unknown::look(self.session, &self.check.sql, params, bound).await?;
+        if let Some(sql) = self.check.expect.baseline() {
+            let of_baseline = unknown::look(self.session, sql, params, bound).await?;
+            notes.extend(of_baseline.into_iter().map(|note| format!("in the baseline {note}")));
+        }
+        for note in notes {
+            found.detail += &format!("; {note}");
+        }
+        Ok(found)
     }
 
     /// The value of the statement; `None` where there are no rows and that is allowed.
@@ -226,11 +243,11 @@ impl Asking<'_> {
         let not = if holds { "" } else { "not " };
         let detail = format!("{value} is {not}{} {baseline}", op.as_str());
         let figures = Figures { value: value.number(), baseline: baseline.number(), ..Figures::default() };
-        Ok(Found { holds, detail, figures, rows })
+        self.passed_over(Found { holds, detail, figures, rows }, op.into()).await
     }
 
     async fn within(&self, rows: Rows, tolerance: Tolerance, of: &str) -> Result<Found, Doubt> {
-        let goal = direction(self.session, self.check, &["value"], &[]).await?;
+        let goal = direction(self.session, self.check, &self.options.params, &["value"], &[]).await?;
         let Some(value) = self.own_value(&rows)? else { return Ok(Found::nothing(rows)) };
         let baseline = self.baseline_value(of).await?;
         let allowed = match tolerance {
@@ -251,11 +268,11 @@ impl Asking<'_> {
         let (value_text, limit_text, baseline_text) = (plain(value), plain(limit), plain(baseline));
         let detail = format!("{value_text} is {side} {limit_text}, the baseline {baseline_text} {sign} {tolerance}");
         let figures = Figures { value: Some(value), baseline: Some(baseline), ..Figures::default() };
-        Ok(Found { holds, detail, figures, rows })
+        self.passed_over(Found { holds, detail, figures, rows }, goal.into()).await
     }
 
     async fn paired(&self, rows: Rows, claim: &Paired) -> Result<Found, Doubt> {
-        let goal = direction(self.session, self.check, &SCORE, &claim.by).await?;
+        let goal = direction(self.session, self.check, &self.options.params, &SCORE, &claim.by).await?;
         let baseline = self.ask_baseline(&claim.baseline, usize::MAX).await?;
         let compared = pairs::compare(claim, goal, &rows, &baseline)?;
         let figures = Figures {
@@ -266,7 +283,8 @@ impl Asking<'_> {
             high: Some(compared.bounds.1),
             n_pairs: Some(compared.n),
         };
-        Ok(Found { holds: compared.holds, detail: compared.detail, figures, rows })
+        let found = Found { holds: compared.holds, detail: compared.detail, figures, rows };
+        self.passed_over(found, Bound::Other).await
     }
 }
 
@@ -278,7 +296,7 @@ impl Found {
 
 impl Expect {
     /// The statement in brackets.
-    fn baseline(&self) -> Option<&str> {
+    pub(super) fn baseline(&self) -> Option<&str> {
         match self {
             Expect::Value { than: Operand::Sql(sql), .. } | Expect::Within { of: sql, .. } => Some(sql),
             Expect::Paired(paired) => Some(&paired.baseline),

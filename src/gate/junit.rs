@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use super::report::{CheckResult, FileReport, Report, Verdict};
+use crate::export::is_unsafe;
 
 /// The document.
 pub fn junit(report: &Report) -> String {
@@ -76,6 +77,8 @@ fn content(text: &str) -> String {
 
 /// Everything that is a mark in XML is written as a reference; what XML cannot hold at all, control characters among it, as
 /// `\u{1b}`.
+///
+/// So is what would reorder letters: names of runs stand in it.
 fn escape(text: &str, attribute: bool) -> String {
     let mut safe = String::with_capacity(text.len() + 16);
     for c in text.chars() {
@@ -91,8 +94,8 @@ fn escape(text: &str, attribute: bool) -> String {
             }
             '\r' => safe.push_str("&#13;"),
             '\n' | '\t' => safe.push(c),
-            // The second range holds controls that XML allows and discourages; the last two are no characters.
-            '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => {
+            // What XML allows and discourages is among it.
+            c if is_unsafe(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => {
                 let _ = write!(safe, "\\u{{{:x}}}", c as u32);
             }
             c => safe.push(c),

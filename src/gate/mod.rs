@@ -14,6 +14,7 @@ mod error;
 mod evaluate;
 mod expect;
 mod junit;
+mod keys;
 mod markdown;
 mod message;
 mod named;
@@ -23,6 +24,8 @@ mod report;
 mod rows;
 mod scalar;
 pub mod stop;
+mod syntax;
+mod unknown;
 mod words;
 
 pub use annotations::annotations;
@@ -38,3 +41,5 @@ pub use report::{CheckResult, Figures, FileReport, Report, Verdict};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unknown_tests;

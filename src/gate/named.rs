@@ -19,7 +19,7 @@ use crate::query::{Session, near, quoted};
 const HOMES: [(&str, &str); 1] = [("metrics", "metric_stats")];
 
 /// Columns of tables that name things.
-const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 10] = [
     "key",
     "dataset",
     "data_version",
@@ -77,9 +77,12 @@ pub struct Read<'a> {
 
 /// Refuses constants that nothing has.
 pub async fn look(session: &Session, statement: &Statement, params: &Params, read: Read<'_>) -> Result<(), Doubt> {
-    let mut found = Constants { params, tables: read.tables, compared: BTreeSet::new() };
+    let mut found = Constants { params, tables: read.tables, compared: BTreeSet::new(), nulls: Vec::new() };
     if let Statement::Statement(sql) = statement {
         let _: ControlFlow<()> = Sql::visit(sql, &mut found);
+    }
+    if let Some(what) = found.nulls.pop() {
+        return Err(Doubt::EqualsNull { what });
     }
     for compared in &found.compared {
         match compared.column.as_str() {
@@ -184,6 +187,8 @@ struct Constants<'a> {
     params: &'a Params,
     tables: &'a BTreeSet<String>,
     compared: BTreeSet<Compared>,
+    /// Comparisons with NULL.
+    nulls: Vec<String>,
 }
 
 impl Visitor for Constants<'_> {
@@ -220,7 +225,10 @@ impl Visitor for Constants<'_> {
 impl Constants<'_> {
     fn add(&mut self, column: &Expr, op: &str, constant: &Expr) {
         let Some((column, is_key)) = self.column(column) else { return };
-        let Some(text) = self.text(constant) else { return };
+        if self.param(constant).is_some_and(ScalarValue::is_null) {
+            self.nulls.push(format!("{column} {op} {constant}"));
+        }
+        let Some(text) = self.text(constant, &column, is_key) else { return };
         self.compared.insert(Compared { column, is_key, op: op.to_string(), constant: constant.to_string(), text });
     }
 
@@ -265,16 +273,26 @@ impl Constants<'_> {
         known.then_some((name, false))
     }
 
-    fn text(&self, constant: &Expr) -> Option<String> {
+    fn param(&self, constant: &Expr) -> Option<&ScalarValue> {
+        let Expr::Value(value) = constant else { return None };
+        let Value::Placeholder(name) = &value.value else { return None };
+        let name = name.trim_start_matches('$');
+        Some(&self.params.iter().find(|(param, _)| param == name)?.1)
+    }
+
+    /// The text of a constant. Numbers name things where they are given from outside, or are what a tag says: a build, a ticket.
+    fn text(&self, constant: &Expr, column: &str, is_key: bool) -> Option<String> {
+        match self.param(constant) {
+            Some(ScalarValue::Utf8(text)) => return text.clone(),
+            Some(number) if is_key && number.data_type().is_numeric() => return Some(number.to_string()),
+            Some(_) => return None,
+            None => {}
+        }
         let Expr::Value(value) = constant else { return None };
         match &value.value {
             Value::SingleQuotedString(text) => Some(text.clone()),
-            Value::Placeholder(name) => {
-                let name = name.trim_start_matches('$');
-                match self.params.iter().find(|(param, _)| param == name)? {
-                    (_, ScalarValue::Utf8(Some(text))) => Some(text.clone()),
-                    _ => None,
-                }
+            Value::Number(number, _) if is_key && column.to_ascii_lowercase().starts_with("tags") => {
+                Some(number.to_string())
             }
             _ => None,
         }

@@ -116,7 +116,7 @@ fn scores(claim: &Paired, rows: &Rows, of: Side) -> Result<BTreeMap<Vec<String>,
 }
 
 fn detail(claim: &Paired, compared: &Compared) -> String {
-    let shown = |x: f64| float(x, Floats::Readable);
+    let shown = |x: f64| float(x, Floats::Readable).trim_end_matches(".0").to_string();
     let Compared { n, gain, bounds: (low, high), holds, unpaired, .. } = compared;
     let (low, high, margin) = (*low, *high, claim.margin);
     let sure = format!("{}% confidence", percent(claim.level));

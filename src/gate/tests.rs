@@ -45,7 +45,7 @@ fn fixture() -> Fixture {
     fixture
 }
 
-async fn put(session: &Session, text: &str) -> CheckResult {
+pub async fn put(session: &Session, text: &str) -> CheckResult {
     match parse_checks(text).pop().unwrap() {
         Ok(check) => check.evaluate(session, &CheckOptions::default()).await,
         Err(flaw) => panic!("line {}: {flaw}", flaw.line),
@@ -325,7 +325,7 @@ async fn pairs_that_are_none_are_no_pairs() {
         (
             three,
             "SELECT column1 AS seed, column2 AS score FROM (VALUES (1, 1.0), (2, 1.0))",
-            "there are 2: the statement returned 3 rows, the baseline 2",
+            "there are 2: the statement has 3, the baseline 2",
         ),
         (three, "SELECT column1 AS seed, column2 AS score FROM (VALUES (1, 1.0), (1, 2.0))", "seed 1 more than once"),
         (three, "SELECT column1 AS fold, column2 AS score FROM (VALUES (1, 1.0))", "no column 'seed'"),

@@ -10,7 +10,7 @@ use datafusion::common::ScalarValue;
 use runlake::Session;
 use runlake::export::{Format, TableOptions, escape, render_table, sink};
 use runlake::gate::stop::{Decision, StopAnswer, parse_rules};
-use runlake::gate::{self, CheckOptions, CheckResult, FileReport, Report, Verdict, parse_checks};
+use runlake::gate::{self, CheckOptions, CheckResult, FileReport, Flaw, Problem, Report, Verdict, parse_checks};
 
 use crate::cli::answer::Engine;
 use crate::cli::aside::Aside;
@@ -122,7 +122,11 @@ async fn check(place: &Place, args: CheckArgs) -> Outcome {
     let mut report = Report::default();
     for (file, text) in texts {
         let mut results = Vec::new();
-        for item in parse_checks(&text) {
+        let items = match text {
+            Some(text) => parse_checks(&text),
+            None => vec![Err(not_text())],
+        };
+        for item in items {
             let mut result = match item {
                 Err(flaw) => CheckResult::of_flaw(flaw),
                 Ok(check) => {
@@ -175,7 +179,7 @@ async fn stop(place: &Place, args: CheckArgs, run: &str, rules: &Path) -> Outcom
         return Err(Failure::usage("with --run the format is json or text"));
     }
     let file = rules.display().to_string();
-    let rules = match parse_rules(&read(rules)?) {
+    let rules = match read(rules)?.map_or_else(|| Err(vec![not_text()]), |text| parse_rules(&text)) {
         Ok(rules) => rules,
         Err(flaws) => {
             let lines = flaws.iter().map(|flaw| match &flaw.name {
@@ -248,8 +252,17 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("cannot read '{}': {e}", path.display())))
+/// A file's text; `None` where it is none, which is a flaw of this file, and keeps others from nothing.
+fn read(path: &Path) -> Result<Option<String>, Failure> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == std::io::ErrorKind::InvalidData => Ok(None),
+        Err(e) => Err(Failure::usage(format!("cannot read '{}': {e}", path.display()))),
+    }
+}
+
+fn not_text() -> Flaw {
+    Flaw { line: 1, name: None, problem: Problem::NotText }
 }
 
 /// Where the Markdown goes.

@@ -255,6 +255,14 @@ impl<'a> About<'a> {
     /// A run that has logged nothing goes on, as long as others show that the metric exists.
     async fn no_point_yet(&self, metric: &str) -> Result<Found, Doubt> {
         let of = format!("FROM metric_stats WHERE experiment_id = {} AND context IS NULL", quoted(&self.experiment_id));
+        let contexts = format!(
+            "SELECT context FROM metric_stats WHERE run_id = {} AND key = {} AND context IS NOT NULL ORDER BY context LIMIT 1",
+            quoted(&self.id),
+            quoted(metric)
+        );
+        if let Some(context) = texts(self.session, &contexts).await?.pop() {
+            return Err(Doubt::OnlyContexts { metric: metric.to_string(), context });
+        }
         if ask(self.session, &format!("SELECT 1 {of} AND key = {} LIMIT 1", quoted(metric)), &[], 0).await?.n > 0 {
             return found(false, format!("no value of '{metric}' yet"), None);
         }
@@ -354,6 +362,9 @@ impl<'a> About<'a> {
 
     async fn others(&self, sql: &str) -> Result<HashSet<String>, Doubt> {
         let rows = ask(self.session, sql, &self.params, usize::MAX).await?;
+        if rows.n == 0 {
+            absent::look(self.session, sql, &self.params).await?;
+        }
         let at = rows.find("run_id").ok_or_else(|| Doubt::NoRunIds { columns: rows.columns() })?;
         let ids = column(&rows, at, &DataType::Utf8)?;
         Ok(ids.as_string::<i32>().iter().flatten().map(str::to_string).collect())

@@ -4,7 +4,7 @@ use super::{Decision, StopAnswer, parse_rules};
 use crate::Store;
 use crate::gate::tests::{curve, empty, run};
 use crate::model::{Goal, Status};
-use crate::store::Run;
+use crate::store::{Metrics, Run};
 
 async fn ask(store: &Store, run: &Run, rule: &str) -> (Decision, String) {
     let session = store.session().await.unwrap();
@@ -84,6 +84,19 @@ async fn other_rules_look_at_the_run_alone() {
 }
 
 #[tokio::test]
+async fn series_with_a_context_are_not_looked_at_and_told() {
+    let fixture = empty();
+    let store = &fixture.store;
+    let mine = run(store, "mine");
+    let context = serde_json::json!({"split": "val"});
+    mine.log_metrics(Metrics::new().value("loss", 0.5).context(context.as_object().unwrap())).unwrap();
+    store.flush().unwrap();
+    let (found, reason) = ask(store, &mine, "-- metric: loss\n-- stop when: not a number").await;
+    assert_eq!(found, Decision::Undecided);
+    assert!(reason.contains(r#"'loss' has only series with a context, such as {"split":"val"}"#), "{reason}");
+}
+
+#[tokio::test]
 async fn any_statement_may_be_a_rule() {
     let fixture = empty();
     let store = &fixture.store;
@@ -129,6 +142,10 @@ async fn others_may_be_chosen() {
         ask(store, &run, &rule("-- others: SELECT run_id FROM runs WHERE name = 'c' OR run_id = $run")).await;
     assert_eq!(decision, Decision::Continue, "{reason}");
     assert!(reason.contains("median 0.1 of 1 other"), "{reason}");
+    let (decision, reason) =
+        ask(store, &run, &rule("-- others: SELECT run_id FROM runs WHERE experiment = 'churm'")).await;
+    assert_eq!(decision, Decision::Undecided, "{reason}");
+    assert!(reason.contains("no experiment 'churm'"), "{reason}");
     let (decision, reason) = ask(store, &run, &rule("-- others: SELECT name FROM runs")).await;
     assert_eq!(
         (decision, reason.as_str()),
