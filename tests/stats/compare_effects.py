@@ -91,8 +91,8 @@ def compare(ledger: Ledger, a: pd.DataFrame, b: pd.DataFrame) -> dict:
             if len(of):
                 rows.append(of.groupby("config_id").mean().mean())
                 continue
-            side = lambda s: s[s.dataset_unit == dataset].reset_index().drop_duplicates("run_id").groupby([*block, "config_id"]).score.mean().groupby(block).mean()  # noqa: E731, E501
-            rows.append(pd.DataFrame({"a": side(a), "b": side(b)}).mean())
+            x, y = (values.groupby("unit").score.mean() for values in unpaired(a[a.dataset_unit == dataset], b[b.dataset_unit == dataset], block))
+            rows.append(pd.DataFrame({"a": x, "b": y}).mean())
         rows = pd.DataFrame(rows)
         by = "data set" if pairs.empty else "data set, config"
         return found | paired(snapped(rows.a, rows.b)) | {"test": "paired t", "paired_by": by, "n_pairs": len(rows)}
@@ -107,13 +107,8 @@ def compare(ledger: Ledger, a: pd.DataFrame, b: pd.DataFrame) -> dict:
         one = pairs.index.get_level_values("config_id")[0]
         a, b = a[a.config_id == one], b[b.config_id == one]
         return found | of_configs(a, b, block)
-    # Nothing pairs. A config counts once, block effects taken off, whatever number of blocks it ran in.
-    cells = pd.concat([side.reset_index().drop_duplicates("run_id").assign(side=s) for s, side in (("a", a), ("b", b))])
-    cells["block"] = cells[block].agg("|".join, axis=1)
-    cells["level"] = cells.side + cells.config_id
-    cells = cells.groupby(["block", "level"]).score.mean().reset_index()
-    values = united(cells.rename(columns={"level": "config_id"}).assign(runs=1))
-    x, y = (values[values.config_id.str.startswith(side)].groupby("unit").score for side in "ab")
+    sides = unpaired(a, b, block)
+    x, y = (side.groupby("unit").score for side in sides)
     found |= {"difference": (x.mean() - y.mean()).mean(), "test": None, "paired_by": None, "n_pairs": 0}
     if min(x.size().min(), y.size().min()) > 1:
         shares = pd.concat([x.sem(), y.sem()]) ** 2 / len(x) ** 2
@@ -123,9 +118,19 @@ def compare(ledger: Ledger, a: pd.DataFrame, b: pd.DataFrame) -> dict:
         found["p_value"] = 2 * stats.t.sf(abs(found["difference"] / error), freedom)
         found["low"], found["high"] = stats.t.interval(0.95, freedom, found["difference"], error)
         if len(x) == 1:
-            test = stats.ttest_ind(*(values[values.config_id.str.startswith(side)].score for side in "ab"), equal_var=False)
+            test = stats.ttest_ind(*(side.score for side in sides), equal_var=False)
             assert abs(test.pvalue - found["p_value"]) < 1e-12
     return found
+
+
+def unpaired(a: pd.DataFrame, b: pd.DataFrame, block: list[str]) -> list[pd.DataFrame]:
+    """Both sides where nothing pairs: a config counts once, block effects taken off, whatever number of blocks it ran in."""
+    cells = pd.concat([side.reset_index().drop_duplicates("run_id").assign(side=s) for s, side in (("a", a), ("b", b))])
+    cells["block"] = cells[block].agg("|".join, axis=1)
+    cells["level"] = cells.side + cells.config_id
+    cells = cells.groupby(["block", "level"]).score.mean().reset_index()
+    values = united(cells.rename(columns={"level": "config_id"}).assign(runs=1))
+    return [values[values.config_id.str.startswith(side)] for side in "ab"]
 
 
 def of_configs(a: pd.DataFrame, b: pd.DataFrame, block: list[str]) -> dict:

@@ -205,8 +205,12 @@ fn of_data_sets(datasets: &[Vec<&Sides>]) -> Comparison {
         let shared = shared(blocks);
         if shared.is_empty() {
             used.all(blocks);
-            let side = |side: &BTreeMap<String, Repeats>| mean(side.values().map(Repeats::score));
-            pairs.push(mean_pair(blocks.iter().map(|sides| (side(&sides.a), side(&sides.b)))));
+            let Some(samples) = samples(blocks) else {
+                return used
+                    .of(Comparison { reason: Some("too many blocks"), ..Comparison::default() }, datasets.len());
+            };
+            let means = |(a, b): &(Vec<f64>, Vec<f64>)| (mean(a.iter().copied()), mean(b.iter().copied()));
+            pairs.push(mean_pair(samples.iter().map(means)));
         } else {
             paired_by = PairedBy::DataSetAndConfig;
             used.pairs(&shared);
