@@ -9,11 +9,18 @@ const RUNS: u64 = 100_000;
 const FEATURES: usize = 100;
 
 /// What is asked, by name.
-const QUESTIONS: [(&str, &str); 5] = [
+const QUESTIONS: [(&str, &str); 8] = [
     ("feature_effects", "SELECT * FROM feature_effects('subsets', 'auc')"),
     ("feature_sets", "SELECT rank, score, size, best_run FROM feature_sets('subsets', 'auc') WHERE rank <= 10"),
     ("select_features", "SELECT * FROM select_features('subsets', 'auc', tolerance => 0.01)"),
     ("pareto, two objectives", "SELECT * FROM pareto('subsets', 'auc, cost min', 3)"),
+    ("config_scores", "SELECT * FROM config_scores('subsets', 'auc')"),
+    ("param_effects", "SELECT * FROM param_effects('subsets', 'auc')"),
+    (
+        "compare_groups",
+        "SELECT * FROM compare_groups('SELECT run_id FROM runs WHERE params.size < 500',
+                                      'SELECT run_id FROM runs WHERE params.size >= 500', 'auc')",
+    ),
     ("pareto, four objectives", "SELECT * FROM pareto('subsets', 'auc, cost min, n_features min, params.size min')"),
 ];
 

@@ -67,7 +67,8 @@ impl Subsets {
         };
         let rows = call.ask_in(scope, &format!("SELECT feature_set, features FROM runs WHERE {condition}")).await?;
         let (digests, lists) = (rows.texts("feature_set")?, rows.lists("features")?);
-        let mut found: HashMap<&str, u32> = HashMap::new();
+        // Millions of names are looked up here, and the hashes of the standard library take their time.
+        let mut found: datafusion::common::HashMap<&str, u32> = Default::default();
         let mut sets: HashMap<&str, Vec<u32>> = HashMap::with_capacity(asked.len());
         for row in 0..rows.len() {
             let Some(digest) = text(&digests, row).filter(|d| asked.contains_key(d) && !sets.contains_key(*d)) else {
