@@ -81,12 +81,7 @@ impl BlockColumns {
     /// Of the runs of a scope, as table functions take it, that have a metric. On a terminal what was asked for is to be
     /// seen before what is the same in every row.
     pub async fn of(session: &Session, scope: &str, metric: Option<&str>) -> Result<BlockColumns, Failure> {
-        let known = experiments(session).await?;
-        let condition = match scope.trim_start().get(..6) {
-            _ if known.iter().any(|name| name == scope) => format!("runs.experiment = {}", quoted(scope)),
-            Some(word) if word.eq_ignore_ascii_case("select") => format!("runs.run_id IN ({scope})"),
-            _ => format!("runs.experiment LIKE {}", quoted(scope)),
-        };
+        let condition = condition_of(session, scope).await?;
         // Without a metric there may be runs that only hold others together, and say nothing of data.
         let distinct = |name: &str| match metric {
             Some(_) => format!("count(DISTINCT coalesce({name}, '')) > 1 AS {name}"),
@@ -114,6 +109,16 @@ impl BlockColumns {
         }
         Ok(BlockColumns { told, alike })
     }
+}
+
+/// A scope, as table functions take it, as a condition over `runs`.
+pub async fn condition_of(session: &Session, scope: &str) -> Result<String, Failure> {
+    let known = experiments(session).await?;
+    Ok(match scope.trim_start().get(..6) {
+        _ if known.iter().any(|name| name == scope) => format!("runs.experiment = {}", quoted(scope)),
+        Some(word) if word.eq_ignore_ascii_case("select") => format!("runs.run_id IN ({scope})"),
+        _ => format!("runs.experiment LIKE {}", quoted(scope)),
+    })
 }
 
 /// Columns of a table function in this order, then all others of it, save some.

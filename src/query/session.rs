@@ -411,7 +411,10 @@ impl Session {
     }
 
     /// The params that tell repeats of a config apart, by the id of each experiment where somebody has named them.
-    pub(super) async fn repeat_keys(&self) -> Result<BTreeMap<String, Vec<String>>, QueryError> {
+    ///
+    /// # Errors
+    /// [`QueryError::Store`] where the experiments cannot be read.
+    pub async fn repeat_keys(&self) -> Result<BTreeMap<String, Vec<String>>, QueryError> {
         let experiments = &self.snapshot.overlay_of_long_tables().await?.experiments;
         let named = |e: &ExperimentState| Some((e.id.to_string(), e.repeat_keys()?.to_vec()));
         Ok(experiments.values().filter_map(named).collect())

@@ -11,6 +11,8 @@ use crate::cli::question::{
 use crate::cli::svg::{self, SvgArgs};
 use crate::cli::{Exit, Failure, Outcome, Place};
 
+mod values;
+
 /// Rank runs, configs, feature sets or values of a param by a metric
 ///
 /// A run scores the mean over its folds, else its best value by the metric's goal. Runs of one config are repeats and are averaged
@@ -66,6 +68,9 @@ async fn answer(place: &Place, args: TopArgs) -> Outcome {
         Ranked::FeatureSets | Ranked::Param(_) => BlockColumns::of(&question.session, &scope, Some(&metric)).await?,
         _ => BlockColumns::default(),
     };
+    if let Ranked::Param(key) = &ranked {
+        values::refuse_repeats(&question.session, &scope, &metric, key).await?;
+    }
     let scope = quoted(&scope);
     let (n, name, metric) = (args.number, metric.clone(), quoted(&metric));
     let sql = match &ranked {
@@ -79,7 +84,7 @@ async fn answer(place: &Place, args: TopArgs) -> Outcome {
                 ordered(&first, &blocks.alike, &["digest"])
             )
         }
-        Ranked::Param(key) => values(&question, &blocks, &scope, &metric, key, n).await?,
+        Ranked::Param(key) => values::sql(&blocks, &scope, &metric, key, n),
     };
     if let Some(file) = &args.svg.svg {
         let score = identifier(&name);
@@ -200,40 +205,6 @@ async fn configs(question: &Question<'_>, scope: &str, metric: &str, n: u64) -> 
     add(&alike);
     add(&["n_configs", "n_blocks", "config_id", "best_run", "reason"]);
     Ok(format!("SELECT {}\nFROM {best}\nORDER BY experiment, dataset, data_version, rank", shown.join(", ")))
-}
-
-/// Values of a param: each by its best config, within a block.
-async fn values(
-    question: &Question<'_>,
-    blocks: &BlockColumns,
-    scope: &str,
-    metric: &str,
-    key: &str,
-    n: u64,
-) -> Result<String, Failure> {
-    // The order of two scores is the goal's. Where there is none, or two, the function says so when it is asked.
-    let goals =
-        collect(&question.session, &format!("SELECT goal FROM metric_defs WHERE key = {metric} LIMIT 1")).await?;
-    let (best, order) = match texts(&goals, 0).first() {
-        Some(Some(goal)) if goal == "min" => ("min", "ASC"),
-        _ => ("max", "DESC"),
-    };
-    let param = format!("runs.{}", param(key));
-    let block = "scored.experiment, scored.dataset, scored.data_version";
-    let listed = |names: &[&str]| names.iter().map(|name| format!("{name}, ")).collect::<String>();
-    let (told, alike) = (listed(&blocks.told), listed(&blocks.alike));
-    Ok(format!(
-        "WITH ranked AS (\n  SELECT {block}, {param} AS value, {best}(scored.mean) AS best_mean, \
-         avg(scored.mean) AS mean, count(*) AS n_configs, sum(scored.n_runs) AS n_runs,\n    \
-         string_agg(DISTINCT scored.score_of, ', ' ORDER BY scored.score_of) AS score_of,\n    \
-         first_value(scored.best_run ORDER BY scored.mean {order}, scored.best_run) AS best_run\n  \
-         FROM config_scores({scope}, {metric}) AS scored JOIN runs ON runs.run_id = scored.best_run\n  \
-         GROUP BY {block}, {param}\n), placed AS (\n  SELECT rank() OVER (PARTITION BY experiment, dataset, data_version \
-         ORDER BY best_mean {order}) AS rank, count(*) OVER (PARTITION BY value) AS n_blocks, * FROM ranked\n)\n\
-         SELECT rank, {told}value AS {}, best_mean, mean, n_configs, n_runs, best_run, {alike}n_blocks, score_of\n\
-         FROM placed WHERE rank <= {n}\nORDER BY experiment, dataset, data_version, rank, value",
-        identifier(&format!("params.{key}"))
-    ))
 }
 
 /// A param as a column, whatever its key holds.

@@ -9,6 +9,7 @@ use std::path::Path;
 use runlake::export::escape;
 
 use super::Facts;
+use crate::cli::shell::word;
 
 /// The whole script.
 pub fn script(facts: &Facts, store: &Path) -> String {
@@ -181,14 +182,6 @@ pub fn is_variable(key: &str) -> bool {
 /// Whether a text is safe as a bare word that names a commit.
 fn is_name(text: &str) -> bool {
     !text.starts_with('-') && !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "._/-".contains(c))
-}
-
-/// A text as one word of the shell.
-fn word(text: &str) -> String {
-    match !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "._/-:@%+=,".contains(c)) {
-        true => text.to_string(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
 }
 
 #[cfg(test)]
