@@ -55,16 +55,32 @@ impl ScopeArgs {
     pub async fn narrowed(&self, session: &Session, condition: Option<&str>) -> Result<String, Failure> {
         let name = experiment(session, self.experiment.as_deref()).await?;
         let Some(condition) = condition else { return Ok(name) };
+        let bracketed = bracketed(condition)?;
         let known = experiments(session).await?;
         let fits = match known.contains(&name) {
             true => format!("experiment = {}", quoted(&name)),
             false if name.contains(['%', '_']) => format!("experiment LIKE {}", quoted(&name)),
             false => return Err(StoreError::ExperimentNotFound { experiment: name }.into()),
         };
-        // A comment in the condition ends with its line.
-        let end = if condition.contains("--") { "\n" } else { "" };
-        Ok(format!("SELECT run_id FROM runs WHERE {fits} AND ({condition}{end})"))
+        let scope = format!("SELECT run_id FROM runs WHERE {fits} AND {bracketed}");
+        if collect(session, &format!("{scope} LIMIT 1")).await?.iter().all(|rows| rows.num_rows() == 0) {
+            return Err(Failure::new(format!("no run of '{name}' fits the condition: {condition}")).hint(
+                "`runlake runs` lists the latest runs, `runlake sql -c 'DESCRIBE runs'` what a condition may name",
+            ));
+        }
+        Ok(scope)
     }
+}
+
+/// A condition that a user gave, in brackets that it cannot leave.
+pub fn bracketed(condition: &str) -> Result<String, Failure> {
+    runlake::check_condition(condition).map_err(|e| {
+        Failure::usage(format!("--where takes one condition, as between brackets: {e}"))
+            .hint("for example --where \"params.model = 'gbm' AND metrics.auc > 0.9\"")
+    })?;
+    // A comment ends with its line.
+    let end = if condition.contains("--") { "\n" } else { "" };
+    Ok(format!("({condition}{end})"))
 }
 
 /// What tells blocks apart, for people: digests are wide and say nothing that the name of a version does not.
