@@ -79,6 +79,27 @@ pub struct Scored {
     /// By block and config: the runs that failed, were killed or crashed, or whose score is no number. Their block need not
     /// be among [`Scored::blocks`].
     pub failed: BTreeMap<(Block, String), Failed>,
+    /// What became of the runs that logged the metric and are not among `runs`.
+    pub unscored: Unscored,
+}
+
+/// Runs that logged a metric and have no score in it, by the reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unscored {
+    /// They are not finished.
+    pub unfinished: usize,
+    /// They failed, were killed or crashed.
+    pub failed: usize,
+    /// A value that the score needs is NaN or infinite, or it is beyond [`LARGEST_SCORE`].
+    pub not_finite: usize,
+}
+
+impl std::fmt::Display for Unscored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let counts = [(self.unfinished, "not finished"), (self.failed, "failed"), (self.not_finite, "NaN or infinite")];
+        let told: Vec<_> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        write!(f, "of the runs that logged it {}", told.join(", "))
+    }
 }
 
 /// Runs of a config in one block that have no score.
@@ -213,12 +234,15 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
     };
     let dead = |row: &usize| matches!(statuses.value(*row), "FAILED" | "KILLED" | "CRASHED");
     (0..rows.len()).filter(dead).for_each(|row| fail(row, false));
+    let mut unscored = Unscored::default();
     for score in scores {
         let Some(&row) = row_of.get(score.run_id.as_str()) else { continue };
         if statuses.value(row) != "FINISHED" {
+            *if dead(&row) { &mut unscored.failed } else { &mut unscored.unfinished } += 1;
             continue;
         }
         let Some(value) = score.value.filter(|value| value.abs() <= LARGEST_SCORE) else {
+            unscored.not_finite += 1;
             fail(row, score.value.is_some_and(f64::is_finite));
             continue;
         };
@@ -256,7 +280,7 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
         runs.append(&mut of_block);
         order.push(block);
     }
-    Ok(Scored { goal, runs, blocks: order, failed })
+    Ok(Scored { goal, runs, blocks: order, failed, unscored })
 }
 
 fn repeat(seed: &str, fold: Option<i64>) -> String {
