@@ -6,7 +6,7 @@ use runlake::report::chart::{ChartKind, ChartOptions};
 
 use crate::cli::output::say;
 use crate::cli::question::{
-    AskArgs, BlockColumns, Question, ScopeArgs, collect, ordered, quoted, texts, until_interrupted,
+    AskArgs, BlockColumns, Question, ScopeArgs, collect, condition_of, ordered, quoted, texts, until_interrupted,
 };
 use crate::cli::svg::{self, SvgArgs};
 use crate::cli::{Exit, Failure, Outcome, Place};
@@ -71,6 +71,7 @@ async fn answer(place: &Place, args: TopArgs) -> Outcome {
     if let Ranked::Param(key) = &ranked {
         values::refuse_repeats(&question.session, &scope, &metric, key).await?;
     }
+    let runs_asked = condition_of(&question.session, &scope).await?;
     let scope = quoted(&scope);
     let (n, name, metric) = (args.number, metric.clone(), quoted(&metric));
     let sql = match &ranked {
@@ -92,11 +93,29 @@ async fn answer(place: &Place, args: TopArgs) -> Outcome {
         return svg::draw(&question, &drawn, file, |_| chart(&name)).await;
     }
     if question.show(&sql).await? == Some(0) {
-        say(
-            "no run has a score: it takes a finite value, and a run that has not failed; `runlake runs` shows what was logged",
-        );
+        let unfinished = match ranked {
+            // These rank too.
+            Ranked::Runs => 0,
+            _ => unfinished(&question, &runs_asked, &metric).await?,
+        };
+        say(match unfinished {
+            0 => "no run has a score: it takes a finite value, and a run that has not failed; `runlake runs` shows what was logged".to_string(),
+            n => format!(
+                "no config has a score: that takes runs that are finished, and {} not; without --by these are ranked too",
+                if n == 1 { "1 run is".to_string() } else { format!("{n} runs are") },
+            ),
+        });
     }
     Ok(Exit::Done)
+}
+
+/// Runs that logged a metric and have neither finished nor failed; the runs as a condition, the metric as a constant.
+async fn unfinished(question: &Question<'_>, runs: &str, metric: &str) -> Result<u64, Failure> {
+    let sql = format!(
+        "SELECT run_id FROM runs WHERE {runs} AND status NOT IN ('FINISHED', 'FAILED', 'KILLED', 'CRASHED') \
+         AND run_id IN (SELECT run_id FROM metric_stats WHERE key = {metric})"
+    );
+    Ok(collect(&question.session, &sql).await?.iter().map(|rows| rows.num_rows() as u64).sum())
 }
 
 /// The rows of an answer as what a dot is drawn for, its score under the metric's name, and its interval.

@@ -53,10 +53,9 @@ pub async fn refuse_repeats(session: &Session, scope: &str, metric: &str, key: &
     let (ids, experiments) = (texts(&rows, 0).into_iter().flatten(), texts(&rows, 1).into_iter().flatten());
     let Some((_, experiment)) = ids.zip(experiments).find(|(id, _)| tells_repeats(id)) else { return Ok(()) };
     let what = "runs that differ in nothing else are one config, which scores their mean";
-    Err(Failure::usage(format!("'{key}' is a repeat key of experiment '{experiment}': {what}"))
-        .hint(format!(
-            "`runlake top {} -e {}` ranks single runs; SQL over `best_runs` groups their scores by any column",
-            word(metric),
-            word(&experiment)
-        )))
+    Err(Failure::usage(format!("'{key}' is a repeat key of experiment '{experiment}': {what}")).hint(format!(
+        "`runlake top {} -e {}` ranks single runs; SQL over `best_runs` groups their scores by any column",
+        word(metric),
+        word(&experiment)
+    )))
 }
