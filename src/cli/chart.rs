@@ -55,7 +55,7 @@ pub fn draw(series: &[Series], x_title: &str, look: &Look) -> String {
     let points = || series.iter().flat_map(|s| &s.points);
     let places = points().map(|point| point.0).filter(|x| x.is_finite());
     let values = points().filter(|point| look.shows(point)).map(|point| point.1);
-    let (Some(x), Some(y)) = (Scale::of(places, false), Scale::of(values, look.log)) else { return String::new() };
+    let (Some(x), Some(y)) = (Scale::of_places(places), Scale::of(values, look.log)) else { return String::new() };
     let height = look.height.max(2);
     let labels = y.labels(height);
     let margin = labels.iter().flatten().map(|label| label.len()).max().unwrap_or(0);
@@ -141,12 +141,27 @@ impl Scale {
         match (from, to) {
             _ if from > to => None,
             // A flat line runs through the middle.
-            _ if from == to && log => Some(Scale { from: from / 2.0, to: to * 2.0, log }),
+            _ if from == to && log => {
+                // Neither end may leave what a double holds.
+                Some(Scale { from: (from / 2.0).max(f64::from_bits(1)), to: (to * 2.0).min(f64::MAX), log })
+            }
             _ if from == to => {
                 let room = if from == 0.0 { 1.0 } else { (from / 2.0).abs() };
-                Some(Scale { from: from - room, to: to + room, log })
+                Some(Scale { from: (from - room).max(f64::MIN), to: (to + room).min(f64::MAX), log })
             }
             _ => Some(Scale { from, to, log }),
+        }
+    }
+
+    /// The axis that points lie along, which begins with the first of them: there is no step -1.
+    fn of_places(places: impl Iterator<Item = f64>) -> Option<Scale> {
+        let (from, to) = places.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+        let room = if from.abs() < 1e15 { 1.0 } else { from.abs() / 2.0 };
+        match from + room {
+            _ if from > to => None,
+            _ if from < to => Some(Scale { from, to, log: false }),
+            beyond if beyond.is_finite() => Some(Scale { from, to: beyond, log: false }),
+            _ => Some(Scale { from: from - room, to, log: false }),
         }
     }
 

@@ -35,7 +35,7 @@ error: run '0192f0c5' does not exist
 | 1 | failed: SQL, bad data, a damaged file, the disk |
 | 2 | called wrongly, or there is no store |
 | 3 | a gate failed, or a run should stop ([gates](ci.md)) |
-| 130 | interrupted (Ctrl-C) |
+| 130 | interrupted (Ctrl-C); 0 for `watch` and `report --watch`, which one leaves by it |
 
 ## What `log` acknowledges
 

@@ -3,6 +3,9 @@
 use runlake::import::foreign::ImportError;
 use runlake::{Error, FunctionError, QueryError, StoreError};
 
+use super::question::quoted;
+use super::shell::word;
+
 /// Hints for an error, a line each.
 pub fn of(e: &Error) -> Vec<String> {
     match e {
@@ -29,10 +32,10 @@ pub fn of(e: &Error) -> Vec<String> {
 fn of_store(e: &StoreError) -> Vec<String> {
     let hint = match e {
         StoreError::NotAStore { path } => {
-            format!("`runlake init {path}` makes a store there; `runlake demo` makes one with sample runs")
+            format!("`runlake init {}` makes a store there; `runlake demo` makes one with sample runs", word(path))
         }
         StoreError::NotEmpty { .. } => "name another folder, or an empty one".to_string(),
-        StoreError::StoreExists { path } => format!("`runlake --store {path} info` shows what is in it"),
+        StoreError::StoreExists { path } => format!("`runlake --store {} info` shows what is in it", word(path)),
         StoreError::NewerFormat { .. } => "use a newer runlake for this store".to_string(),
         StoreError::Damaged { .. }
         | StoreError::Schema { .. }
@@ -52,6 +55,9 @@ fn of_store(e: &StoreError) -> Vec<String> {
             "a param is set once; a value that changes over time is a metric or a tag".to_string()
         }
         StoreError::Busy { .. } => "try again".to_string(),
+        StoreError::BeforeHistory { earliest: Some(_), .. } => {
+            "`runlake history` lists the states there are".to_string()
+        }
         StoreError::BeforeHistory { earliest: None, .. } => {
             "without --as-of what is not sealed is read too; `runlake seal` makes a state to come back to".to_string()
         }
@@ -74,7 +80,7 @@ fn of_function(e: &FunctionError) -> Vec<String> {
         FunctionError::NoExperiment { near, .. } => closest(near)
             .unwrap_or_else(|| "`runlake sql -c 'SELECT experiment FROM experiments'` lists them".to_string()),
         FunctionError::OnlyContexts { metric, .. } => {
-            format!("`SELECT context, max(value) FROM metrics WHERE key = '{metric}' GROUP BY context` reads them")
+            format!("`SELECT context, max(value) FROM metrics WHERE key = {} GROUP BY context` reads them", quoted(metric))
         }
         FunctionError::Argument { function, help, .. } => format!("{function} gives {help}"),
         FunctionError::ScopeColumns { .. } => {
@@ -93,7 +99,21 @@ fn of_function(e: &FunctionError) -> Vec<String> {
         FunctionError::NothingToCompare { .. } => {
             "`runlake sql -c \"SELECT key, count(*) FROM metric_stats GROUP BY key\"` counts the runs of each metric".to_string()
         }
+        FunctionError::EmptyScope { .. } => {
+            "`runlake sql -c 'SELECT experiment, n_runs FROM experiments'` counts the runs of each".to_string()
+        }
+        FunctionError::NotNumbers { .. } => {
+            "`runlake sql -c 'SELECT DISTINCT key FROM metric_stats'` lists the metrics that are numbers".to_string()
+        }
+        FunctionError::NoScores { .. } => {
+            "a score takes a run that is finished, and a value that is finite; `runlake runs` shows what was logged".to_string()
+        }
+        FunctionError::TextObjective { param, .. } => format!(
+            "`runlake top METRIC --by param {}` ranks the values of a text; `--where` takes one of them alone",
+            word(param)
+        ),
         FunctionError::NoGoal { metric, experiment } => {
+            let (metric, experiment) = (word(metric), word(experiment));
             format!("`runlake goal {metric} max -e {experiment}` says that greater is better, min that smaller is")
         }
         FunctionError::GoalsDiffer { .. } => {
@@ -104,7 +124,7 @@ fn of_function(e: &FunctionError) -> Vec<String> {
                 .to_string()
         }
         FunctionError::NoScore { metric, .. } => {
-            format!("`runlake sql -c \"SELECT * FROM best_runs('EXPERIMENT', '{metric}')\"` lists runs that have one")
+            format!("`runlake sql -c \"SELECT * FROM best_runs('EXPERIMENT', {})\"` lists runs that have one", quoted(metric))
         }
         _ => return Vec::new(),
     };
@@ -169,6 +189,7 @@ mod tests {
             StoreError::ExperimentNotFound { experiment: text() }.into(),
             StoreError::ExperimentExists { experiment: text() }.into(),
             StoreError::BeforeHistory { time: text(), earliest: None }.into(),
+            StoreError::BeforeHistory { time: text(), earliest: Some(text()) }.into(),
             StoreError::ParamConflict { run, key: text(), old: text(), new: text() }.into(),
             QueryError::UnknownKey { group: text(), key: text(), near: vec![text()], keys: 3 }.into(),
             QueryError::UnknownKey { group: text(), key: text(), near: vec![], keys: 3 }.into(),
@@ -178,6 +199,10 @@ mod tests {
             QueryError::UnknownColumn { column: text(), near: vec![text()] }.into(),
             QueryError::ReadOnly { statement: text() }.into(),
             QueryError::Timeout { seconds: 1.0 }.into(),
+            QueryError::from(FunctionError::EmptyScope { scope: text() }).into(),
+            QueryError::from(FunctionError::NotNumbers { metric: text(), scope: text(), kind: text() }).into(),
+            QueryError::from(FunctionError::NoScores { metric: text(), scope: text(), why: text() }).into(),
+            QueryError::from(FunctionError::TextObjective { param: text(), scope: text() }).into(),
             QueryError::from(FunctionError::ScopesOverlap { scope_a: text(), scope_b: text(), runs: 2 }).into(),
             QueryError::from(FunctionError::NoScore { run: text(), metric: text(), why: text() }).into(),
         ];

@@ -18,6 +18,7 @@ pub mod progress;
 pub mod question;
 pub mod repl;
 pub mod select;
+pub mod shell;
 pub mod svg;
 pub mod target;
 pub mod terminal;

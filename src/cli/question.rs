@@ -55,16 +55,32 @@ impl ScopeArgs {
     pub async fn narrowed(&self, session: &Session, condition: Option<&str>) -> Result<String, Failure> {
         let name = experiment(session, self.experiment.as_deref()).await?;
         let Some(condition) = condition else { return Ok(name) };
+        let bracketed = bracketed(condition)?;
         let known = experiments(session).await?;
         let fits = match known.contains(&name) {
             true => format!("experiment = {}", quoted(&name)),
             false if name.contains(['%', '_']) => format!("experiment LIKE {}", quoted(&name)),
             false => return Err(StoreError::ExperimentNotFound { experiment: name }.into()),
         };
-        // A comment in the condition ends with its line.
-        let end = if condition.contains("--") { "\n" } else { "" };
-        Ok(format!("SELECT run_id FROM runs WHERE {fits} AND ({condition}{end})"))
+        let scope = format!("SELECT run_id FROM runs WHERE {fits} AND {bracketed}");
+        if collect(session, &format!("{scope} LIMIT 1")).await?.iter().all(|rows| rows.num_rows() == 0) {
+            return Err(Failure::new(format!("no run of '{name}' fits the condition: {condition}")).hint(
+                "`runlake runs` lists the latest runs, `runlake sql -c 'DESCRIBE runs'` what a condition may name",
+            ));
+        }
+        Ok(scope)
     }
+}
+
+/// A condition that a user gave, in brackets that it cannot leave.
+pub fn bracketed(condition: &str) -> Result<String, Failure> {
+    runlake::check_condition(condition).map_err(|e| {
+        Failure::usage(format!("--where takes one condition, as between brackets: {e}"))
+            .hint("for example --where \"params.model = 'gbm' AND metrics.auc > 0.9\"")
+    })?;
+    // A comment ends with its line.
+    let end = if condition.contains("--") { "\n" } else { "" };
+    Ok(format!("({condition}{end})"))
 }
 
 /// What tells blocks apart, for people: digests are wide and say nothing that the name of a version does not.
@@ -81,12 +97,7 @@ impl BlockColumns {
     /// Of the runs of a scope, as table functions take it, that have a metric. On a terminal what was asked for is to be
     /// seen before what is the same in every row.
     pub async fn of(session: &Session, scope: &str, metric: Option<&str>) -> Result<BlockColumns, Failure> {
-        let known = experiments(session).await?;
-        let condition = match scope.trim_start().get(..6) {
-            _ if known.iter().any(|name| name == scope) => format!("runs.experiment = {}", quoted(scope)),
-            Some(word) if word.eq_ignore_ascii_case("select") => format!("runs.run_id IN ({scope})"),
-            _ => format!("runs.experiment LIKE {}", quoted(scope)),
-        };
+        let condition = condition_of(session, scope).await?;
         // Without a metric there may be runs that only hold others together, and say nothing of data.
         let distinct = |name: &str| match metric {
             Some(_) => format!("count(DISTINCT coalesce({name}, '')) > 1 AS {name}"),
@@ -114,6 +125,16 @@ impl BlockColumns {
         }
         Ok(BlockColumns { told, alike })
     }
+}
+
+/// A scope, as table functions take it, as a condition over `runs`.
+pub async fn condition_of(session: &Session, scope: &str) -> Result<String, Failure> {
+    let known = experiments(session).await?;
+    Ok(match scope.trim_start().get(..6) {
+        _ if known.iter().any(|name| name == scope) => format!("runs.experiment = {}", quoted(scope)),
+        Some(word) if word.eq_ignore_ascii_case("select") => format!("runs.run_id IN ({scope})"),
+        _ => format!("runs.experiment LIKE {}", quoted(scope)),
+    })
 }
 
 /// Columns of a table function in this order, then all others of it, save some.

@@ -4,7 +4,7 @@ use arrow::array::AsArray;
 use runlake::{Error, QueryError, RunId, Session, StoreError};
 
 use super::Failure;
-use super::question::quoted;
+use super::question::{bracketed, quoted};
 
 /// Runs by id or by condition.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -70,8 +70,8 @@ pub async fn resolve(session: &Session, prefix: &str) -> Result<RunId, Failure> 
 
 /// Runs that a condition holds for, latest first.
 pub async fn matching(session: &Session, condition: &str) -> Result<Vec<RunId>, Failure> {
-    // The line break ends a comment in the condition.
-    let sql = format!("SELECT run_id FROM runs WHERE ({condition}\n) ORDER BY start_time DESC, run_id DESC");
+    let condition = bracketed(condition)?;
+    let sql = format!("SELECT run_id FROM runs WHERE {condition} ORDER BY start_time DESC, run_id DESC");
     let batches = session.sql(&sql).await?.collect().await.map_err(QueryError::from)?;
     let ids = batches.iter().flat_map(|b| b.column(0).as_string::<i32>().iter().flatten());
     Ok(ids.map(RunId::parse).collect::<Result<_, _>>().map_err(StoreError::from)?)

@@ -47,6 +47,18 @@ pub fn parse(sql: &str) -> Result<Statement, QueryError> {
     }
 }
 
+/// Whether a text is one expression and nothing else, so that it stays within the brackets that are put around it.
+///
+/// # Errors
+/// [`QueryError::Syntax`], and [`QueryError::TooDeep`] beyond the limits.
+pub fn check_condition(sql: &str) -> Result<(), QueryError> {
+    let syntax = |e: &dyn std::fmt::Display| QueryError::Syntax { message: e.to_string() };
+    check_depth(&Tokenizer::new(DIALECT, sql).tokenize().map_err(|e| syntax(&e))?)?;
+    let mut parser = DFParserBuilder::new(sql).with_dialect(DIALECT).with_recursion_limit(PARSER_DEPTH).build()?;
+    parser.parse_into_expr()?;
+    Ok(())
+}
+
 /// Whether a text is one statement that only reads, within the limits.
 pub fn check_sql(sql: &str) -> Result<(), QueryError> {
     check_reads_only(&parse(sql)?)
@@ -245,6 +257,18 @@ mod tests {
             let statement = parse(sql).unwrap();
             assert!(matches!(check_reads_only(&statement), Err(QueryError::ReadOnly { .. })), "{sql}");
         }
+    }
+
+    #[test]
+    fn a_condition_stays_within_its_brackets() {
+        for sql in ["a = 1", "a = 1 OR b IN (1, 2) -- few", "run_id IN (SELECT run_id FROM metrics)", "params.lr < 0.1"]
+        {
+            check_condition(sql).unwrap();
+        }
+        for sql in ["1=1) OR (1=1", "a = 1; DELETE FROM runs", "", "a = 1 ORDER BY b", "(a = 1", "a = 'x"] {
+            assert!(matches!(check_condition(sql), Err(QueryError::Syntax { .. })), "{sql}");
+        }
+        assert!(matches!(check_condition(&"(".repeat(5_000)), Err(QueryError::TooDeep { .. })));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use describe::{ColumnInfo, TableSummary};
 pub use error::QueryError;
 pub use functions::FunctionError;
 pub(crate) use functions::{is_function, quoted};
-pub use guard::DIALECT;
+pub use guard::{DIALECT, check_condition};
 pub(crate) use guard::{check_sql, parse};
 pub(crate) use keys::near;
 pub use session::{Query, Session, SessionOptions, within};

@@ -47,7 +47,8 @@ pub struct SessionOptions {
     /// Whether statements that change something are refused. They never change the store: tables and views that they
     /// make live as long as the session.
     pub read_only: bool,
-    /// Threads of a query; `None`: one per core.
+    /// Threads of a query. `None`: one per core, save that a state of the past is asked on one, so that sums and means of
+    /// doubles are made in one order and an answer is the same to the last digit whenever it is asked for.
     pub threads: Option<usize>,
     /// Whether deleted runs and experiments show like all others, until they are reclaimed.
     pub deleted: bool,
@@ -128,7 +129,7 @@ impl Session {
             .with_information_schema(true)
             .with_create_default_catalog_and_schema(false)
             .with_default_catalog_and_schema(CATALOG, SCHEMA);
-        if let Some(threads) = options.threads {
+        if let Some(threads) = options.threads.or(options.as_of.map(|_| 1)) {
             config = config.with_target_partitions(threads);
         }
         let settings = config.options_mut();
@@ -411,7 +412,10 @@ impl Session {
     }
 
     /// The params that tell repeats of a config apart, by the id of each experiment where somebody has named them.
-    pub(super) async fn repeat_keys(&self) -> Result<BTreeMap<String, Vec<String>>, QueryError> {
+    ///
+    /// # Errors
+    /// [`QueryError::Store`] where the experiments cannot be read.
+    pub async fn repeat_keys(&self) -> Result<BTreeMap<String, Vec<String>>, QueryError> {
         let experiments = &self.snapshot.overlay_of_long_tables().await?.experiments;
         let named = |e: &ExperimentState| Some((e.id.to_string(), e.repeat_keys()?.to_vec()));
         Ok(experiments.values().filter_map(named).collect())

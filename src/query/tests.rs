@@ -137,6 +137,20 @@ async fn tables_join_and_structs_pass_through_subqueries() {
     assert_eq!(sealed, live);
 }
 
+/// Sums of doubles depend on the order in which they are made.
+#[tokio::test]
+async fn a_state_of_the_past_is_asked_on_one_thread() {
+    let Fixture { store, _dir } = fixture();
+    store.seal().await.unwrap();
+    let threads = async |as_of, threads| {
+        let session = store.session_with(SessionOptions { as_of, threads, ..SessionOptions::default() }).await.unwrap();
+        session.engine.state().config().target_partitions()
+    };
+    assert_eq!(threads(Some(AsOf::State(1)), None).await, 1);
+    assert_eq!(threads(Some(AsOf::State(1)), Some(3)).await, 3);
+    assert_eq!(threads(None, Some(3)).await, 3);
+}
+
 #[tokio::test]
 async fn errors_name_what_is_near() {
     let Fixture { store, _dir } = fixture();

@@ -160,7 +160,11 @@ pub enum StoreError {
         earliest: Option<String>,
     },
     /// A state that is not there.
-    #[error("there is no state {state}{}", .kept.map_or(String::new(), |(first, last)| format!("; the store keeps {first} to {last}")))]
+    #[error("there is no state {state}{}", match .kept {
+        None => String::new(),
+        Some((first, last)) if first == last => format!("; the store keeps state {first} alone"),
+        Some((first, last)) => format!("; the store keeps {first} to {last}"),
+    })]
     NoState {
         /// Its number.
         state: u64,

@@ -1,16 +1,18 @@
 //! States of the past: how one is named, and what each of them changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::cut::Cut;
 use super::delta::Tables;
 use super::error::{Result, StoreError};
 use super::io::Io;
+use super::ops::runs_of;
 use super::snapshot::Snapshot;
 use super::{Store, layout};
-use crate::model::Micros;
+use crate::model::{ExperimentState, Micros};
 use crate::schema::Table;
 
 /// A sealed state of a store: that of a time, or the one of a number.
@@ -63,27 +65,30 @@ pub struct StateInfo {
     pub time: Micros,
     /// `seal`, `compact` or `purge`.
     pub operation: String,
-    /// Runs that it holds, deleted ones that are not reclaimed included.
+    /// Runs that a query as of it sees.
     pub runs: u64,
     /// What changed; `None` where the state before it is not kept any more.
     pub changes: Option<Changes>,
 }
 
 /// What one operation changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Changes {
     /// Runs that were new.
     pub added: u64,
-    /// Runs that were deleted, and are hidden since.
+    /// Runs that were deleted, alone or with their experiment, and are hidden since.
     pub deleted: u64,
-    /// Deleted runs that came back.
+    /// Deleted runs that came back, likewise.
     pub restored: u64,
     /// Deleted runs whose rows went for good.
     pub purged: u64,
     /// Points of metrics that were new.
     pub points: u64,
-    /// Files of all tables that became fewer and larger ones.
+    /// Tables in which a seal changed something, sorted: rows of runs that had ended and were tagged, renamed or deleted,
+    /// experiments, goals.
+    pub edited: Vec<String>,
+    /// Files of all tables that were replaced by fewer and larger ones.
     pub files_joined: u64,
 }
 
@@ -127,10 +132,11 @@ impl Store {
         let begin = numbers.len().saturating_sub(most);
         let kept = numbers.split_off(begin);
         let mut before = match (numbers.last(), kept.first()) {
-            (Some(n), _) => Some(Cut::read(io, *n)?),
-            (None, Some(1)) => Some(Cut::empty()),
+            (Some(n), _) => Some(Known::of(tables, Cut::read(io, *n)?).await?),
+            (None, Some(1)) => Some(Known::of(tables, Cut::empty()).await?),
             _ => None,
         };
+        let mut files = Files { tables, opened: BTreeMap::new() };
         let mut states = Vec::with_capacity(kept.len());
         for n in kept {
             let cut = match Cut::read(io, n) {
@@ -143,50 +149,102 @@ impl Store {
                 }
                 Err(e) => return Err(e),
             };
-            let runs = rows(tables, &Table::Runs, &cut).await?;
+            let known = Known::of(tables, cut).await?;
             let changes = match &before {
-                Some(before) => Some(changes(tables, before, &cut).await?),
+                Some(before) => Some(changes(&mut files, before, &known).await?),
                 None => None,
             };
-            let (time, operation) = (cut.time, cut.operation.clone());
+            let (time, operation) = (known.cut.time, known.cut.operation.clone());
+            let runs = files.rows(&Table::Runs, &known.cut).await?.saturating_sub(known.hidden.len() as u64);
             states.push(StateInfo { state: n, time, operation, runs, changes });
-            before = Some(cut);
+            before = Some(known);
         }
         states.reverse();
         Ok(states)
     }
 }
 
-/// Rows of a table in a state.
-async fn rows(tables: &Tables, table: &Table, cut: &Cut) -> Result<u64> {
-    let Some(version) = cut.tables.get(&table.to_string()) else { return Ok(0) };
-    let found = tables.at(table, *version).await?;
-    Ok(found.map_or(0, |table| table.files.iter().map(|file| file.rows).sum()))
+/// A state, and the runs that are deleted in it, alone or with their experiment.
+struct Known {
+    cut: Cut,
+    hidden: BTreeSet<String>,
 }
 
-async fn changes(tables: &Tables, before: &Cut, after: &Cut) -> Result<Changes> {
-    let set = |cut: &Cut| cut.hidden_runs.iter().cloned().collect::<BTreeSet<String>>();
-    let (hidden, still) = (set(before), set(after));
-    let no_longer = hidden.difference(&still).count() as u64;
-    let mut changes = Changes { deleted: still.difference(&hidden).count() as u64, ..Changes::default() };
-    let (runs_before, runs) = (rows(tables, &Table::Runs, before).await?, rows(tables, &Table::Runs, after).await?);
-    if after.operation == "purge" {
+impl Known {
+    async fn of(tables: &Tables, cut: Cut) -> Result<Known> {
+        let mut hidden: BTreeSet<String> = cut.hidden_runs.iter().cloned().collect();
+        hidden.extend(runs_of(tables, &cut, &cut.hidden_experiments).await?);
+        Ok(Known { cut, hidden })
+    }
+}
+
+/// The files of a table by path: rows, and whether their runs have not ended.
+type Listed = Arc<BTreeMap<String, (u64, bool)>>;
+
+/// The files of tables. A version that two states have in common is opened once.
+struct Files<'a> {
+    tables: &'a Tables,
+    opened: BTreeMap<(Table, u64), Listed>,
+}
+
+impl Files<'_> {
+    async fn of(&mut self, table: &Table, cut: &Cut) -> Result<Listed> {
+        let Some(version) = cut.tables.get(&table.to_string()) else { return Ok(Arc::default()) };
+        if let Some(found) = self.opened.get(&(table.clone(), *version)) {
+            return Ok(Arc::clone(found));
+        }
+        let found = self.tables.at(table, *version).await?;
+        let files = found.iter().flat_map(|found| &found.files);
+        let files = files.map(|file| (file.path.clone(), (file.rows, file.open)));
+        let files: Listed = Arc::new(files.collect());
+        // States are looked at in their order: an older version is not asked for again.
+        self.opened.retain(|(other, old), _| other != table || *old + 1 >= *version);
+        self.opened.insert((table.clone(), *version), Arc::clone(&files));
+        Ok(files)
+    }
+
+    async fn rows(&mut self, table: &Table, cut: &Cut) -> Result<u64> {
+        Ok(self.of(table, cut).await?.values().map(|(rows, _)| rows).sum())
+    }
+}
+
+async fn changes(files: &mut Files<'_>, before: &Known, after: &Known) -> Result<Changes> {
+    let gone = |a: &Known, b: &Known| a.hidden.difference(&b.hidden).count() as u64;
+    let mut changes = Changes { deleted: gone(after, before), ..Changes::default() };
+    let runs_before = files.rows(&Table::Runs, &before.cut).await?;
+    let runs = files.rows(&Table::Runs, &after.cut).await?;
+    if after.cut.operation == "purge" {
         changes.purged = runs_before.saturating_sub(runs);
         return Ok(changes);
     }
-    changes.restored = no_longer;
+    changes.restored = gone(before, after);
     changes.added = runs.saturating_sub(runs_before);
-    let points_before = rows(tables, &Table::Metrics, before).await?;
-    changes.points = rows(tables, &Table::Metrics, after).await?.saturating_sub(points_before);
-    if after.operation == "compact" {
-        for (name, version) in &after.tables {
-            let Some(old) = before.tables.get(name).filter(|old| *old != version) else { continue };
-            let Some(table) = Table::parse(name) else { continue };
-            let old = tables.at(&table, *old).await?.map_or(0, |table| table.files.len());
-            let new = tables.at(&table, *version).await?;
-            let kept = new.iter().flat_map(|table| &table.files).count();
-            changes.files_joined += old.saturating_sub(kept) as u64;
+    let points_before = files.rows(&Table::Metrics, &before.cut).await?;
+    changes.points = files.rows(&Table::Metrics, &after.cut).await?.saturating_sub(points_before);
+    for (name, version) in &after.cut.tables {
+        let Some(table) = Table::parse(name).filter(|t| !matches!(t, Table::Experiments | Table::MetricDefs)) else {
+            continue;
+        };
+        if before.cut.tables.get(name).is_none_or(|old| old == version) {
+            continue;
+        }
+        let (old, new) = (files.of(&table, &before.cut).await?, files.of(&table, &after.cut).await?);
+        let mut replaced = old.iter().filter(|(path, _)| !new.contains_key(*path));
+        match after.cut.operation.as_str() {
+            "compact" => changes.files_joined += replaced.count() as u64,
+            // What is new comes in files of its own, and runs that go on are written anew each time.
+            _ if replaced.any(|(_, (_, open))| !open) => changes.edited.push(name.clone()),
+            _ => {}
         }
     }
+    // These are written anew as a whole, and are few.
+    let other = |(id, now): (&String, &ExperimentState)| before.cut.experiments.get(id).is_some_and(|old| old != now);
+    if after.cut.experiments.iter().any(other) {
+        changes.edited.push(Table::Experiments.to_string());
+    }
+    if before.cut.goals != after.cut.goals {
+        changes.edited.push(Table::MetricDefs.to_string());
+    }
+    changes.edited.sort();
     Ok(changes)
 }

@@ -43,7 +43,19 @@ def config_scores(ledger: Ledger, experiment: str, metric: str, found: Differenc
     scored = ledger.scored(metric, [experiment])
     blocks = ["dataset", "data_version"]
     theirs = scored.groupby(["config_id", *blocks], dropna=False).score.agg(["size", "mean", "std", "sem"])
-    ours = frame(ledger.store, f"SELECT * FROM config_scores('{experiment}', '{metric}') WHERE n_runs > 0")
+    every = frame(ledger.store, f"SELECT * FROM config_scores('{experiment}', '{metric}')")
+    # Runs that failed, and finished ones whose score is no number, by the block of their own data.
+    runs = ledger.runs[ledger.runs.experiment == experiment]
+    series = ledger.stats[(ledger.stats.key == metric) & ledger.stats.context.fillna('{"fold":0}').str.fullmatch(r'\{"fold":\d+\}')]
+    no_number = (runs.status == "FINISHED") & runs.index.isin(series.run_id) & ~runs.index.isin(scored.index)
+    failed = runs[runs.status.isin(["FAILED", "KILLED", "CRASHED"]) | no_number].groupby(["config_id", *blocks], dropna=False).size()
+    blank = lambda key: tuple(None if pd.isna(part) else part for part in key)  # noqa: E731
+    failed = {blank(key): int(n) for key, n in failed.items()}
+    found.same("rows", len(every), len(failed.keys() | {blank(key) for key in theirs.index}))
+    for row in every.itertuples():
+        key = blank((row.config_id, row.dataset, row.data_version))
+        found.same(f"{experiment} {metric} {key} n_failed", row.n_failed, failed.get(key, 0))
+    ours = every[every.n_runs > 0]
     found.same("configs", len(ours), len(theirs))
     ours = ours.set_index(["config_id", *blocks])
     for key, row in theirs.iterrows():

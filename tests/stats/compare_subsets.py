@@ -272,16 +272,17 @@ def feature_effects(rows: Rows, metric: str) -> None:
         check(f"{what} raw_diff", row.raw_diff, raw)
         check(f"{what} importance_rank", row.importance_rank, float(ranks[feature]) if feature in ranks.index else None)
         varies = pd.Series(used).groupby(blocks.to_numpy()).nunique().max() > 1
-        method, expected = None, NONE
+        method, expected, n_used = None, NONE, 0
         if varies and fit.determined[fit.names.index(feature)]:
-            method, expected = "least squares", fit.of(feature)
+            method, expected, n_used = "least squares", fit.of(feature), len(y)
         elif varies:
             mixed = pd.Series(used).groupby(strata.to_numpy()).transform("nunique").to_numpy() > 1
             if mixed.any():
-                method = "stratified"
+                method, n_used = "stratified", int(mixed.sum())
                 within = Fit(y[mixed], strata[mixed], pd.DataFrame({feature: used[mixed].astype(float)}))
                 expected = within.of(feature)
         check(f"{what} method", row.method, method)
+        check(f"{what} n_used", row.n_used, n_used)
         CHECKED[f"feature_effects {method}"] += 1
         if expected is None:
             # Determined by one row alone or without any freedom: an effect, and nothing on how sure it is.

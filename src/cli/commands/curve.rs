@@ -16,6 +16,7 @@ use crate::cli::chart::{self, Look, Series, Style};
 use crate::cli::output::{put, say};
 use crate::cli::question::{AskArgs, Question, collect, quoted, quoted_all, texts, until_interrupted};
 use crate::cli::select::Selection;
+use crate::cli::shell::word;
 use crate::cli::svg::{self, SvgArgs};
 use crate::cli::{Exit, Failure, Outcome, Place, terminal};
 
@@ -48,7 +49,7 @@ pub struct CurveArgs {
     /// ASCII without colours, as elsewhere than on a terminal
     #[arg(long)]
     pub plain: bool,
-    /// Points of each series, thinned such that every extreme survives [default: what can be seen, all with --format]
+    /// Points of each series, thinned such that every extreme survives [default: what can be seen, all with --format or --sql]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(4..))]
     pub points: Option<u32>,
     #[command(flatten)]
@@ -76,11 +77,16 @@ pub async fn run(place: &Place, args: CurveArgs) -> Outcome {
 }
 
 async fn answer(place: &Place, args: CurveArgs) -> Outcome {
-    args.runs.needed(&format!("curve {}", args.metric))?;
+    args.runs.needed(&format!("curve {}", word(&args.metric)))?;
     let question = Question::open(place, &args.ask).await?;
     let runs = args.runs.resolve(&question.session).await?;
     let scope = match runs.as_slice() {
-        [] => return Err(Failure::new("no run fits the condition")),
+        [] => {
+            let condition = args.runs.condition.as_deref().unwrap_or_default();
+            return Err(Failure::new(format!("no run fits the condition: {condition}")).hint(
+                "`runlake runs` lists the latest runs, `runlake sql -c 'DESCRIBE runs'` what a condition may name",
+            ));
+        }
         [only] => only.to_string(),
         several => {
             let ids = quoted_all(&several.iter().map(RunId::to_string).collect::<Vec<_>>());
@@ -91,7 +97,7 @@ async fn answer(place: &Place, args: CurveArgs) -> Outcome {
     let width = terminal::size().map_or(ELSEWHERE, |(width, _)| width);
     // A cell of fine dots is two points wide and shows the least and the greatest value of each.
     let width_of_svg = args.svg.svg.as_ref().map(|_| SVG_POINTS);
-    let points = args.points.map(|n| n as usize).or(width_of_svg).or(drawn.then_some(4 * width));
+    let points = args.points.map(|n| n as usize).or(width_of_svg).or((drawn && !args.ask.sql).then_some(4 * width));
     let points = points.map(|n| format!(", {n}")).unwrap_or_default();
     let sql = format!(
         "SELECT run_id, context, step, x, time, value\nFROM metric_history({}, {}{points})",

@@ -53,7 +53,11 @@ async fn answer(place: &Place, args: DiffArgs) -> Outcome {
     let filter = if conditions.is_empty() { String::new() } else { format!("\nWHERE {}", conditions.join(" AND ")) };
     let sql = format!("SELECT {columns}\nFROM compare_runs({}){filter}", quoted_all(&runs));
     match question.show(&sql).await? {
-        Some(0) => say("the runs do not differ"),
+        Some(0) if args.section.is_empty() => say("the runs do not differ"),
+        Some(0) => {
+            let among = if args.all { "have nothing" } else { "do not differ" };
+            say(format!("the runs {among} in {}; without --section all is compared", args.section.join(", ")));
+        }
         Some(_) => legend(&question, &runs).await?,
         None => {}
     }

@@ -1,9 +1,10 @@
 //! `runlake effects`.
 
 use crate::cli::question::{
-    AskArgs, BlockColumns, Question, ScopeArgs, collect, ordered, quoted, texts, until_interrupted,
+    AskArgs, BlockColumns, Question, ScopeArgs, collect, matching_experiments, ordered, quoted, texts,
+    until_interrupted,
 };
-use crate::cli::{Exit, Outcome, Place, select};
+use crate::cli::{Exit, Failure, Outcome, Place, select};
 
 /// Show what params, versions of the data, or single changes do to a metric
 ///
@@ -52,10 +53,16 @@ async fn answer(place: &Place, mut args: EffectsArgs) -> Outcome {
     let columns;
     let call = if let Some(run) = &args.run {
         let run = select::resolve(session, run).await?.to_string();
-        if args.scope.experiment.is_none() {
+        let sql = format!("SELECT experiment FROM runs WHERE run_id = {}", quoted(&run));
+        let own = texts(&collect(session, &sql).await?, 0).pop().flatten();
+        match (&args.scope.experiment, own) {
             // The run says where to look.
-            let sql = format!("SELECT experiment FROM runs WHERE run_id = {}", quoted(&run));
-            args.scope.experiment = texts(&collect(session, &sql).await?, 0).pop().flatten();
+            (None, own) => args.scope.experiment = own,
+            (Some(named), Some(own)) if !matching_experiments(session, named).await?.contains(&own) => {
+                return Err(Failure::usage(format!("run '{run}' is of experiment '{own}', not of '{named}'"))
+                    .hint("without -e the experiment of the run is taken"));
+            }
+            _ => {}
         }
         let scope = quoted(&args.scope.scope(session).await?);
         let ignore = match args.ignore.as_slice() {

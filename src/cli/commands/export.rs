@@ -11,7 +11,7 @@ use crate::cli::aside::AsideFolder;
 use crate::cli::mirror::AskedArgs;
 use crate::cli::output::{counted, say, size};
 use crate::cli::progress::Progress;
-use crate::cli::question::{matching_experiments, quoted_all};
+use crate::cli::question::{bracketed, matching_experiments, quoted_all};
 use crate::cli::target::{Target, check_binary};
 use crate::cli::{Exit, Failure, Outcome, Place, select};
 
@@ -206,7 +206,9 @@ async fn chosen(store: &Store, args: &ExportArgs, ids: &[String]) -> Result<Vec<
         let names = matching_experiments(&session, experiment).await?;
         conditions.push(format!("experiment IN ({})", quoted_all(&names)));
     }
-    conditions.extend(args.condition.as_ref().map(|condition| format!("({condition}\n)")));
+    if let Some(condition) = &args.condition {
+        conditions.push(bracketed(condition)?);
+    }
     let mut named = Vec::new();
     for id in ids {
         named.push(select::resolve(&session, id).await?);

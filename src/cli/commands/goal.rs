@@ -7,6 +7,7 @@ use runlake::{Goal, MetricGoal};
 
 use crate::cli::output::{counted, put, put_line, say};
 use crate::cli::question::{AskArgs, Question, collect, experiment, matching_experiments, quoted, quoted_all, texts};
+use crate::cli::shell::word;
 use crate::cli::{Exit, Failure, Outcome, Place, terminal};
 
 mod known;
@@ -46,7 +47,7 @@ pub struct GoalArgs {
     #[arg(long, requires = "metric", conflicts_with_all = ["goal", "suggest", "format", "out"])]
     pub remove: bool,
     /// Proposes goals for metrics with well-known names, and sets those that are confirmed
-    #[arg(long, conflicts_with_all = ["metric", "format", "out", "as_of"])]
+    #[arg(long, conflicts_with_all = ["metric", "format", "out", "as_of", "sql"])]
     pub suggest: bool,
     /// With --suggest: sets all that is proposed
     #[arg(long, requires = "suggest")]
@@ -78,7 +79,7 @@ async fn show(place: &Place, args: &GoalArgs) -> Outcome {
          FROM metric_defs JOIN experiments USING (experiment_id){filter}\nORDER BY experiment, metric"
     );
     if question.show(&sql).await? == Some(0) {
-        let metric = args.metric.as_ref().map_or("METRIC".to_string(), |metric| escape(metric).into_owned());
+        let metric = args.metric.as_deref().map_or("METRIC".to_string(), word);
         say("no goals are set");
         say(format!(" hint: `runlake goal {metric} max -e NAME` sets one, `runlake goal --suggest` proposes some"));
     }
@@ -92,6 +93,11 @@ async fn meant(question: &Question<'_>, args: &GoalArgs) -> Result<Vec<String>, 
     }
     if args.ask.sql {
         return Err(Failure::usage("nothing is asked where a goal is set").hint("leave --sql away"));
+    }
+    if args.ask.format.is_some() || args.ask.out.is_some() {
+        let metric = args.metric.as_deref().map(word).unwrap_or_default();
+        return Err(Failure::usage("no rows are written where a goal is set")
+            .hint(format!("leave --format and --out away; `runlake goal {metric} --format json` writes what is set")));
     }
     let name = experiment(&question.session, args.experiment.as_deref()).await?;
     matching_experiments(&question.session, &name).await
@@ -195,10 +201,6 @@ async fn suggest(place: &Place, args: &GoalArgs) -> Outcome {
          WHERE NOT EXISTS (SELECT 1 FROM metric_defs AS defs \
          WHERE defs.experiment_id = stats.experiment_id AND defs.key = stats.key){only}\nORDER BY experiment, metric"
     );
-    if args.ask.sql {
-        question.show(&sql).await?;
-        return Ok(Exit::Done);
-    }
     let rows = collect(&question.session, &sql).await?;
     let mut proposals = Vec::new();
     let mut unknown = 0;

@@ -13,8 +13,9 @@ use crate::cli::{Exit, Failure, Outcome, Place};
 
 /// List the states that `--as-of` can read, newest first, with what each of them changed
 ///
-/// A state is made whenever what was logged is sealed, files are joined, or deleted runs are reclaimed. What changed is
-/// not known of the oldest one that is kept.
+/// A state is made whenever what was logged is sealed, files are joined, or deleted runs are reclaimed. `runs` counts what a
+/// query as of the state sees; `edited` names tables in which something changed: rows of runs that had ended and were tagged,
+/// renamed or deleted, experiments, goals. What changed is not known of the oldest state that is kept.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,8 +24,8 @@ Examples:
   runlake sql --as-of 12 -c 'SELECT count(*) FROM runs'")]
 pub struct HistoryArgs {
     /// Number of states
-    #[arg(short, long, value_name = "STATES", default_value_t = 20)]
-    pub number: usize,
+    #[arg(short, long, value_name = "STATES", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub number: u32,
     /// How rows are written: table, csv, tsv, json, ndjson, markdown, html, line, parquet or arrow
     ///
     /// [default: what the ending of --out says, else table]
@@ -40,7 +41,7 @@ pub async fn run(place: &Place, args: HistoryArgs) -> Outcome {
     let format = args.format.or_else(|| Format::of_path(out?)).unwrap_or(Format::Table);
     check_binary(format, out, 1)?;
     let mut target = Target::open(out, format, None)?;
-    let states = place.open()?.history(args.number).await?;
+    let states = place.open()?.history(args.number as usize).await?;
     if states.is_empty() {
         say("nothing is sealed yet; `runlake seal` makes a state to come back to");
         return Ok(Exit::Done);
@@ -55,7 +56,8 @@ fn batch(states: &[StateInfo]) -> Result<RecordBatch, Failure> {
         Arc::new(states.iter().map(|state| Some(of(state.changes.as_ref()?) as i64)).collect::<Int64Array>())
     };
     let times: TimestampMicrosecondArray = states.iter().map(|state| Some(state.time.0)).collect();
-    let columns: [(&str, ArrayRef); 10] = [
+    let edited = states.iter().map(|state| Some(state.changes.as_ref()?.edited.join(", ")));
+    let columns: [(&str, ArrayRef); 11] = [
         ("state", Arc::new(states.iter().map(|state| Some(state.state as i64)).collect::<Int64Array>())),
         ("time", Arc::new(times.with_timezone("UTC"))),
         ("operation", Arc::new(states.iter().map(|state| Some(state.operation.as_str())).collect::<StringArray>())),
@@ -65,6 +67,7 @@ fn batch(states: &[StateInfo]) -> Result<RecordBatch, Failure> {
         ("restored", count(|c| c.restored)),
         ("purged", count(|c| c.purged)),
         ("points", count(|c| c.points)),
+        ("edited", Arc::new(edited.collect::<StringArray>())),
         ("files_joined", count(|c| c.files_joined)),
     ];
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)))

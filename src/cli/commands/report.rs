@@ -14,6 +14,7 @@ use crate::cli::answer::Engine;
 use crate::cli::aside::Aside;
 use crate::cli::output::{put, say};
 use crate::cli::place::Past;
+use crate::cli::shell::word;
 use crate::cli::{Exit, Failure, Outcome, Place, hints, values};
 
 /// Turn a Markdown page with SQL in it into a finished report, with tables and charts
@@ -85,7 +86,8 @@ fn init(file: &Path) -> Outcome {
         }
         _ => Failure::new(format!("cannot write '{}': {e}", file.display())),
     })?;
-    say(format!("wrote {}; `runlake report {0}` renders it", file.display()));
+    let shown = file.display().to_string();
+    say(format!("wrote {shown}; `runlake report {}` renders it", word(&shown)));
     Ok(Exit::Done)
 }
 

@@ -10,7 +10,7 @@ use runlake::{QueryError, Session};
 
 use crate::cli::output::{count, put, put_line, say};
 use crate::cli::place::Past;
-use crate::cli::question::{matching_experiments, quoted, quoted_all};
+use crate::cli::question::{bracketed, matching_experiments, quoted, quoted_all};
 use crate::cli::{Exit, Failure, Outcome, Place, terminal};
 
 /// List the latest runs with the params and metrics that vary among them
@@ -51,8 +51,9 @@ pub async fn run(place: &Place, args: RunsArgs) -> Outcome {
         let names = matching_experiments(&session, name).await?;
         conditions.push(format!("experiment IN ({})", quoted_all(&names)));
     }
-    // The line break ends a comment in the condition.
-    conditions.extend(args.condition.iter().map(|sql| format!("({sql}\n)")));
+    if let Some(condition) = &args.condition {
+        conditions.push(bracketed(condition)?);
+    }
     let filter = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
     let limit = if args.all { String::new() } else { format!("LIMIT {}", args.number) };
     let runs = rows(

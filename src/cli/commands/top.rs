@@ -6,10 +6,12 @@ use runlake::report::chart::{ChartKind, ChartOptions};
 
 use crate::cli::output::say;
 use crate::cli::question::{
-    AskArgs, BlockColumns, Question, ScopeArgs, collect, ordered, quoted, texts, until_interrupted,
+    AskArgs, BlockColumns, Question, ScopeArgs, collect, condition_of, ordered, quoted, texts, until_interrupted,
 };
 use crate::cli::svg::{self, SvgArgs};
 use crate::cli::{Exit, Failure, Outcome, Place};
+
+mod values;
 
 /// Rank runs, configs, feature sets or values of a param by a metric
 ///
@@ -66,6 +68,10 @@ async fn answer(place: &Place, args: TopArgs) -> Outcome {
         Ranked::FeatureSets | Ranked::Param(_) => BlockColumns::of(&question.session, &scope, Some(&metric)).await?,
         _ => BlockColumns::default(),
     };
+    if let Ranked::Param(key) = &ranked {
+        values::refuse_repeats(&question.session, &scope, &metric, key).await?;
+    }
+    let runs_asked = condition_of(&question.session, &scope).await?;
     let scope = quoted(&scope);
     let (n, name, metric) = (args.number, metric.clone(), quoted(&metric));
     let sql = match &ranked {
@@ -79,7 +85,7 @@ async fn answer(place: &Place, args: TopArgs) -> Outcome {
                 ordered(&first, &blocks.alike, &["digest"])
             )
         }
-        Ranked::Param(key) => values(&question, &blocks, &scope, &metric, key, n).await?,
+        Ranked::Param(key) => values::sql(&blocks, &scope, &metric, key, n),
     };
     if let Some(file) = &args.svg.svg {
         let score = identifier(&name);
@@ -87,11 +93,29 @@ async fn answer(place: &Place, args: TopArgs) -> Outcome {
         return svg::draw(&question, &drawn, file, |_| chart(&name)).await;
     }
     if question.show(&sql).await? == Some(0) {
-        say(
-            "no run has a score: it takes a finite value, and a run that has not failed; `runlake runs` shows what was logged",
-        );
+        let unfinished = match ranked {
+            // These rank too.
+            Ranked::Runs => 0,
+            _ => unfinished(&question, &runs_asked, &metric).await?,
+        };
+        say(match unfinished {
+            0 => "no run has a score: it takes a finite value, and a run that has not failed; `runlake runs` shows what was logged".to_string(),
+            n => format!(
+                "no config has a score: that takes runs that are finished, and {} not; without --by these are ranked too",
+                if n == 1 { "1 run is".to_string() } else { format!("{n} runs are") },
+            ),
+        });
     }
     Ok(Exit::Done)
+}
+
+/// Runs that logged a metric and have neither finished nor failed; the runs as a condition, the metric as a constant.
+async fn unfinished(question: &Question<'_>, runs: &str, metric: &str) -> Result<u64, Failure> {
+    let sql = format!(
+        "SELECT run_id FROM runs WHERE {runs} AND status NOT IN ('FINISHED', 'FAILED', 'KILLED', 'CRASHED') \
+         AND run_id IN (SELECT run_id FROM metric_stats WHERE key = {metric})"
+    );
+    Ok(collect(&question.session, &sql).await?.iter().map(|rows| rows.num_rows() as u64).sum())
 }
 
 /// The rows of an answer as what a dot is drawn for, its score under the metric's name, and its interval.
@@ -200,40 +224,6 @@ async fn configs(question: &Question<'_>, scope: &str, metric: &str, n: u64) -> 
     add(&alike);
     add(&["n_configs", "n_blocks", "config_id", "best_run", "reason"]);
     Ok(format!("SELECT {}\nFROM {best}\nORDER BY experiment, dataset, data_version, rank", shown.join(", ")))
-}
-
-/// Values of a param: each by its best config, within a block.
-async fn values(
-    question: &Question<'_>,
-    blocks: &BlockColumns,
-    scope: &str,
-    metric: &str,
-    key: &str,
-    n: u64,
-) -> Result<String, Failure> {
-    // The order of two scores is the goal's. Where there is none, or two, the function says so when it is asked.
-    let goals =
-        collect(&question.session, &format!("SELECT goal FROM metric_defs WHERE key = {metric} LIMIT 1")).await?;
-    let (best, order) = match texts(&goals, 0).first() {
-        Some(Some(goal)) if goal == "min" => ("min", "ASC"),
-        _ => ("max", "DESC"),
-    };
-    let param = format!("runs.{}", param(key));
-    let block = "scored.experiment, scored.dataset, scored.data_version";
-    let listed = |names: &[&str]| names.iter().map(|name| format!("{name}, ")).collect::<String>();
-    let (told, alike) = (listed(&blocks.told), listed(&blocks.alike));
-    Ok(format!(
-        "WITH ranked AS (\n  SELECT {block}, {param} AS value, {best}(scored.mean) AS best_mean, \
-         avg(scored.mean) AS mean, count(*) AS n_configs, sum(scored.n_runs) AS n_runs,\n    \
-         string_agg(DISTINCT scored.score_of, ', ' ORDER BY scored.score_of) AS score_of,\n    \
-         first_value(scored.best_run ORDER BY scored.mean {order}, scored.best_run) AS best_run\n  \
-         FROM config_scores({scope}, {metric}) AS scored JOIN runs ON runs.run_id = scored.best_run\n  \
-         GROUP BY {block}, {param}\n), placed AS (\n  SELECT rank() OVER (PARTITION BY experiment, dataset, data_version \
-         ORDER BY best_mean {order}) AS rank, count(*) OVER (PARTITION BY value) AS n_blocks, * FROM ranked\n)\n\
-         SELECT rank, {told}value AS {}, best_mean, mean, n_configs, n_runs, best_run, {alike}n_blocks, score_of\n\
-         FROM placed WHERE rank <= {n}\nORDER BY experiment, dataset, data_version, rank, value",
-        identifier(&format!("params.{key}"))
-    ))
 }
 
 /// A param as a column, whatever its key holds.

@@ -9,6 +9,7 @@ use runlake::export::{Format, TableOptions, clip, escape, sink};
 use tokio::time::MissedTickBehavior;
 
 use crate::cli::answer::{Answer, Engine, Stopped};
+use crate::cli::shell::word;
 use crate::cli::target::check_binary;
 use crate::cli::{Exit, Failure, Outcome, Place, terminal, values};
 
@@ -44,7 +45,7 @@ pub struct WatchArgs {
 pub async fn run(place: &Place, args: WatchArgs) -> Outcome {
     if let Some(as_of) = &args.as_of {
         return Err(Failure::usage("a state of the past does not change, so there is nothing to watch")
-            .hint(format!("`runlake sql --as-of {as_of}` answers the query once")));
+            .hint(format!("`runlake sql --as-of {}` answers the query once", word(as_of))));
     }
     if args.format.is_binary() {
         return Err(Failure::usage(format!("{} cannot be watched", args.format)).hint("`runlake sql --out` writes it"));

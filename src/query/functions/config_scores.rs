@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use arrow::array::RecordBatch;
 
 use super::call::Call;
-use super::configs::{Config, LARGEST_SCORE, Scored, scored};
+use super::configs::{Block, Config, Failed, LARGEST_SCORE, Scored, scored};
 use super::rows::{Columns, text};
 use super::scope::Scope;
 use super::scores::better;
@@ -29,7 +29,6 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
     let params = varying(&call, &scope, &scored, &numbers).await?;
     let rows = rows(&scored, configs);
 
-    let block = |row: &Row| row.config.as_ref().map(|config| &scored.blocks[config.block]);
     let score_of: Vec<Option<String>> =
         rows.iter().map(|row| Scored::score_of(row.config.as_ref()?.runs.iter().map(|i| &scored.runs[*i]))).collect();
     let summary = |row: &Row| row.config.as_ref().map(|config| config.summary);
@@ -38,10 +37,10 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
     let mut columns = Columns::new()
         .int("rank", rows.iter().map(|row| row.rank.map(|rank| rank as i64)))
         .text("config_id", rows.iter().map(|row| Some(&row.config_id)))
-        .text("experiment", rows.iter().map(|row| Some(row.experiment)))
-        .text("dataset", rows.iter().map(|row| block(row)?.dataset.as_ref()))
-        .text("data_version", rows.iter().map(|row| block(row)?.data_version.as_ref()))
-        .text("digest", rows.iter().map(|row| block(row)?.digest.as_ref()));
+        .text("experiment", rows.iter().map(|row| Some(&row.block.experiment)))
+        .text("dataset", rows.iter().map(|row| row.block.dataset.as_ref()))
+        .text("data_version", rows.iter().map(|row| row.block.data_version.as_ref()))
+        .text("digest", rows.iter().map(|row| row.block.digest.as_ref()));
     for (key, values) in &params {
         let of = |row: &Row| values[numbers[&row.config_id]].as_ref();
         columns = columns.text(format!("params.{key}"), rows.iter().map(of));
@@ -68,8 +67,8 @@ struct Row<'a> {
     /// Place in its block.
     rank: Option<usize>,
     config_id: String,
-    experiment: &'a str,
-    /// None where no run of it has a score.
+    block: &'a Block,
+    /// None where no run of it has a score there.
     config: Option<Config>,
     failed: usize,
     /// Runs whose score is too large to compute with.
@@ -98,40 +97,47 @@ impl Row<'_> {
     }
 }
 
-/// The configs in their order with their ranks, then those that never came to a score.
+/// The configs in their order with their ranks, then those that never came to a score in a block.
 fn rows(scored: &Scored, configs: Vec<Config>) -> Vec<Row<'_>> {
-    let mut ranks: HashMap<usize, usize> = HashMap::new();
+    let none = Failed::default();
+    let mut failed: BTreeMap<(&Block, &str), &Failed> =
+        scored.failed.iter().map(|((block, config), of)| ((block, config.as_str()), of)).collect();
+    let mut ranked: BTreeMap<&Block, usize> = BTreeMap::new();
+    let mut blocks: HashMap<String, usize> = HashMap::new();
     let mut rows = Vec::new();
     for config in configs {
-        let rank = ranks.entry(config.block).or_default();
+        let block = &scored.blocks[config.block];
+        let rank = ranked.entry(block).or_default();
         *rank += 1;
+        *blocks.entry(config.config_id.clone()).or_default() += 1;
+        // The keys live as long as the scores: looked up by one that does too.
+        let id = scored.runs[config.runs[0]].config_id.as_str();
+        let failed = failed.remove(&(block, id)).unwrap_or(&none);
         rows.push(Row {
             rank: Some(*rank),
             config_id: config.config_id.clone(),
-            experiment: &scored.blocks[config.block].experiment,
-            failed: scored.failed.get(&config.config_id).map_or(0, |failed| failed.runs.len()),
-            too_large: scored.failed.get(&config.config_id).map_or(0, |failed| failed.too_large),
+            block,
+            failed: failed.runs.len(),
+            too_large: failed.too_large,
             config: Some(config),
             n_configs: 0,
             n_blocks: 0,
         });
     }
-    let mut blocks: HashMap<String, usize> = HashMap::new();
-    rows.iter().for_each(|row| *blocks.entry(row.config_id.clone()).or_default() += 1);
-    for row in &mut rows {
-        row.n_configs = row.config.as_ref().map_or(0, |config| ranks[&config.block]);
-        row.n_blocks = blocks[&row.config_id];
-    }
-    rows.extend(scored.failed.iter().filter(|(id, _)| !blocks.contains_key(*id)).map(|(id, failed)| Row {
+    rows.extend(failed.into_iter().map(|((block, config), failed)| Row {
         rank: None,
-        config_id: id.clone(),
-        experiment: &failed.experiment,
+        config_id: config.to_string(),
+        block,
         config: None,
         failed: failed.runs.len(),
         too_large: failed.too_large,
         n_configs: 0,
         n_blocks: 0,
     }));
+    for row in &mut rows {
+        row.n_configs = ranked.get(row.block).copied().unwrap_or_default();
+        row.n_blocks = blocks.get(&row.config_id).copied().unwrap_or_default();
+    }
     rows
 }
 
@@ -167,7 +173,7 @@ async fn varying(
     let of_scored = scored.runs.iter().map(|run| (run.run_id.as_str(), run.config_id.as_str()));
     let failed = scored.failed.iter();
     let of_failed =
-        failed.flat_map(|(config, failed)| failed.runs.iter().map(move |run| (run.as_str(), config.as_str())));
+        failed.flat_map(|((_, config), failed)| failed.runs.iter().map(move |run| (run.as_str(), config.as_str())));
     let number_of: HashMap<&str, usize> =
         of_scored.chain(of_failed).map(|(run, config)| (run, numbers[config])).collect();
     let mut of_key: BTreeMap<&str, Vec<Set<'_>>> = BTreeMap::new();
@@ -202,7 +208,7 @@ async fn varying(
 fn numbers(scored: &Scored) -> HashMap<String, usize> {
     let mut numbers = HashMap::new();
     let of_scored = scored.runs.chunk_by(|a, b| a.config_id == b.config_id).map(|runs| &runs[0].config_id);
-    for config in of_scored.chain(scored.failed.keys()) {
+    for config in of_scored.chain(scored.failed.keys().map(|(_, config)| config)) {
         let next = numbers.len();
         numbers.entry(config.clone()).or_insert(next);
     }

@@ -76,17 +76,37 @@ pub struct Scored {
     pub runs: Vec<ScoredRun>,
     /// The blocks, in their order.
     pub blocks: Vec<Block>,
-    /// By config: the runs that failed, were killed or crashed, or whose score is no number.
-    pub failed: BTreeMap<String, Failed>,
+    /// By block and config: the runs that failed, were killed or crashed, or whose score is no number. Their block need not
+    /// be among [`Scored::blocks`].
+    pub failed: BTreeMap<(Block, String), Failed>,
+    /// What became of the runs that logged the metric and are not among `runs`.
+    pub unscored: Unscored,
 }
 
-/// Runs of a config that have no score.
-#[derive(Debug, Clone)]
+/// Runs that logged a metric and have no score in it, by the reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unscored {
+    /// They are not finished.
+    pub unfinished: usize,
+    /// They failed, were killed or crashed.
+    pub failed: usize,
+    /// A value that the score needs is NaN or infinite, or it is beyond [`LARGEST_SCORE`].
+    pub not_finite: usize,
+}
+
+impl std::fmt::Display for Unscored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let counts = [(self.unfinished, "not finished"), (self.failed, "failed"), (self.not_finite, "NaN or infinite")];
+        let told: Vec<_> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        write!(f, "of the runs that logged it {}", told.join(", "))
+    }
+}
+
+/// Runs of a config in one block that have no score.
+#[derive(Debug, Clone, Default)]
 pub struct Failed {
     /// Their ids.
     pub runs: Vec<String>,
-    /// Name of their experiment.
-    pub experiment: String,
     /// Of them, those whose score is beyond [`LARGEST_SCORE`].
     pub too_large: usize,
 }
@@ -189,31 +209,43 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
     let (experiment_ids, experiments) = (rows.texts("experiment_id")?, rows.texts("experiment")?);
     let (configs, sets, sizes) = (rows.texts("config_id")?, rows.texts("feature_set")?, rows.ints("n_features")?);
     let (seeds, folds) = (rows.ints("seed")?, rows.ints("fold")?);
-    let mut failed: BTreeMap<String, Failed> = BTreeMap::new();
-    let mut fail = |row: usize, too_large: bool| {
-        let none = || Failed { runs: Vec::new(), experiment: experiments.value(row).to_string(), too_large: 0 };
-        let of_config = failed.entry(configs.value(row).to_string()).or_insert_with(none);
-        of_config.runs.push(ids.value(row).to_string());
-        of_config.too_large += usize::from(too_large);
-    };
-    let dead = |row: &usize| matches!(statuses.value(*row), "FAILED" | "KILLED" | "CRASHED");
-    (0..rows.len()).filter(dead).for_each(|row| fail(row, false));
     let data = training_data(call, scope).await?;
     let named = named_repeats(call, scope).await?;
     let nothing = Arc::default();
     // Runs on the same data share it, so that a block is found by two small keys instead of by five texts.
     let mut places: HashMap<(&str, *const Data), usize> = HashMap::new();
     let mut blocks: Vec<(Block, Vec<ScoredRun>)> = Vec::new();
+    let data_of = |row: usize| data.get(ids.value(row)).unwrap_or(&nothing);
+    let block_of = |row: usize| {
+        let data = data_of(row);
+        Block {
+            experiment_id: experiment_ids.value(row).to_string(),
+            experiment: experiments.value(row).to_string(),
+            dataset: data.dataset.clone(),
+            data_version: data.version.clone(),
+            digest: data.digest.clone(),
+        }
+    };
+    let mut failed: BTreeMap<(Block, String), Failed> = BTreeMap::new();
+    let mut fail = |row: usize, too_large: bool| {
+        let of_config = failed.entry((block_of(row), configs.value(row).to_string())).or_default();
+        of_config.runs.push(ids.value(row).to_string());
+        of_config.too_large += usize::from(too_large);
+    };
+    let dead = |row: &usize| matches!(statuses.value(*row), "FAILED" | "KILLED" | "CRASHED");
+    (0..rows.len()).filter(dead).for_each(|row| fail(row, false));
+    let mut unscored = Unscored::default();
     for score in scores {
         let Some(&row) = row_of.get(score.run_id.as_str()) else { continue };
         if statuses.value(row) != "FINISHED" {
+            *if dead(&row) { &mut unscored.failed } else { &mut unscored.unfinished } += 1;
             continue;
         }
         let Some(value) = score.value.filter(|value| value.abs() <= LARGEST_SCORE) else {
+            unscored.not_finite += 1;
             fail(row, score.value.is_some_and(f64::is_finite));
             continue;
         };
-        let data = data.get(&score.run_id).unwrap_or(&nothing);
         let (seed, fold) = match named.get(experiment_ids.value(row)) {
             None => (int(&seeds, row).map(|seed| format!("seed {seed}")).unwrap_or_default(), int(&folds, row)),
             Some(named) => {
@@ -221,15 +253,8 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
             }
         };
         let experiment = experiment_ids.value(row);
-        let place = *places.entry((experiment, Arc::as_ptr(data))).or_insert_with(|| {
-            let block = Block {
-                experiment_id: experiment.to_string(),
-                experiment: experiments.value(row).to_string(),
-                dataset: data.dataset.clone(),
-                data_version: data.version.clone(),
-                digest: data.digest.clone(),
-            };
-            blocks.push((block, Vec::new()));
+        let place = *places.entry((experiment, Arc::as_ptr(data_of(row)))).or_insert_with(|| {
+            blocks.push((block_of(row), Vec::new()));
             blocks.len() - 1
         });
         blocks[place].1.push(ScoredRun {
@@ -255,7 +280,7 @@ pub async fn scored(call: &Call<'_>, scope: &Scope, metric: &str) -> Result<Scor
         runs.append(&mut of_block);
         order.push(block);
     }
-    Ok(Scored { goal, runs, blocks: order, failed })
+    Ok(Scored { goal, runs, blocks: order, failed, unscored })
 }
 
 fn repeat(seed: &str, fold: Option<i64>) -> String {

@@ -82,6 +82,24 @@ pub enum FunctionError {
         /// The metric.
         metric: String,
     },
+    /// No run of a scope that has a metric can be compared by it.
+    #[error("no run in '{scope}' has a score in '{metric}': {why}")]
+    NoScores {
+        /// The scope.
+        scope: String,
+        /// The metric.
+        metric: String,
+        /// What became of the runs that logged it.
+        why: String,
+    },
+    /// A param that is no number in any run, where a number is wanted.
+    #[error("param '{param}' is text in '{scope}': an objective is a number")]
+    TextObjective {
+        /// The param.
+        param: String,
+        /// The scope.
+        scope: String,
+    },
     /// No run of a scope has all objectives.
     #[error("no finished run in '{scope}' has all of {objectives}")]
     NothingToCompare {

@@ -32,6 +32,8 @@ struct Row {
     without: usize,
     runs: usize,
     blocks: usize,
+    /// Configs that the effect was computed from; 0 without one.
+    used: usize,
     reason: Option<String>,
 }
 
@@ -96,6 +98,7 @@ fn columns(
         .count("n_with", rows.iter().map(|row| row.with))
         .count("n_without", rows.iter().map(|row| row.without))
         .count("n_configs", rows.iter().map(|row| row.with + row.without))
+        .count("n_used", rows.iter().map(|row| row.used))
         .count("n_runs", rows.iter().map(|row| row.runs))
         .count("n_blocks", rows.iter().map(|row| row.blocks))
         .text("score_of", rows.iter().map(|_| score_of.as_ref()))
@@ -217,7 +220,9 @@ impl<'a> Design<'a> {
             let mut row = self.counts(name, Some(&self.columns[feature]), unused.get(name).unwrap_or(&none));
             match &fit[names.len() + feature] {
                 Column::Constant => row.reason = Some("used by all configs or by none in every block".to_string()),
-                Column::Known(found) => (row.method, row.found) = (Some("least squares"), Some(*found)),
+                Column::Known(found) => {
+                    (row.method, row.found, row.used) = (Some("least squares"), Some(*found), self.scores.len());
+                }
                 Column::Aliased(with) => {
                     let label = |column: &usize| match column.checked_sub(names.len()) {
                         Some(feature) => self.subsets.features[feature].clone(),
@@ -311,7 +316,7 @@ impl<'a> Design<'a> {
         let mut used = Bits::zeros(values.len());
         ones.into_iter().for_each(|one| used.set(one));
         match least_squares(&values, &sizes, &[used], LEVEL).pop() {
-            Some(Column::Known(found)) => row.found = Some(found),
+            Some(Column::Known(found)) => (row.found, row.used) = (Some(found), values.len()),
             _ => {
                 row.method = None;
                 row.reason = Some("no two configs of one family and size differ in it".to_string());

@@ -174,6 +174,17 @@ async fn asked(call: &Call<'_>, scope: &Scope, objective: &mut Objective) -> Res
     let Some(goal) = objective.goal else {
         return Err(call.args.wrong(format!("'{name}' is no metric with a goal: say min or max after it")).into());
     };
+    if let Source::Param(key) = &objective.source {
+        let sql = format!(
+            "SELECT count(*) AS n, count(num) AS numbers FROM params WHERE key = {} AND {}",
+            quoted(key),
+            scope.condition()
+        );
+        let counts = call.ask_in(scope, &sql).await?;
+        if counts.ints("n")?.value(0) > 0 && counts.ints("numbers")?.value(0) == 0 {
+            return Err(FunctionError::TextObjective { param: key.clone(), scope: scope.text.clone() }.into());
+        }
+    }
     let sql = format!("SELECT run_id, {expression} AS value FROM runs WHERE {}", scope.condition());
     let rows = call.ask_in(scope, &sql).await?;
     let (ids, values) = (rows.texts("run_id")?, rows.floats("value")?);

@@ -49,6 +49,9 @@ impl Subsets {
         configs.retain(|config| config.feature_set.is_some());
         if configs.is_empty() {
             let (scope, metric) = (scope.text.clone(), metric.to_string());
+            if scored.runs.is_empty() {
+                return Err(FunctionError::NoScores { scope, metric, why: scored.unscored.to_string() }.into());
+            }
             return Err(FunctionError::NoFeatures { scope, metric }.into());
         }
         // A run of each set.

@@ -158,7 +158,7 @@ async fn answers_say_how_much_went_in() {
     +-----------+--------+----------+-----------+----------+--------------------+------------+-----------------------------------------------------+
     | 0.1       | 2      | 1        | 4         | 1        | 0.8300000000000001 | folds      |                                                     |
     | 0.6       | 2      | 0        | 4         | 1        | 0.6                | best, last | scores of different kinds are averaged: best, last  |
-    | 0.7       | 0      | 2        | 0         | 0        |                    |            | no run has a score; scores beyond 1e150 are none: 2 |
+    | 0.7       | 0      | 2        | 4         | 0        |                    |            | no run has a score; scores beyond 1e150 are none: 2 |
     +-----------+--------+----------+-----------+----------+--------------------+------------+-----------------------------------------------------+
     ");
     let sql = "SELECT run_id, n_runs, n_compared, n_left_out, n_configs, n_blocks, score_of

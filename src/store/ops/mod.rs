@@ -37,6 +37,7 @@ pub use compact::{CompactReport, Join, SMALL_FILES, compact, joins};
 pub(crate) use decode::{decode_batches, decode_file};
 pub use gc::{GcOptions, GcReport, gc};
 pub(crate) use mend::again;
+pub use purge::runs_of;
 #[cfg(test)]
 pub(crate) use seal::{Limits, seal_within};
 pub use seal::{SealReport, seal};

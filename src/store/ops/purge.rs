@@ -35,7 +35,8 @@ pub async fn purge(tables: &Tables) -> Result<u64> {
     Ok(purged)
 }
 
-async fn runs_of(tables: &Tables, cut: &Cut, experiments: &[String]) -> Result<Vec<String>> {
+/// Ids of the sealed runs of experiments, by the ids of these.
+pub async fn runs_of(tables: &Tables, cut: &Cut, experiments: &[String]) -> Result<Vec<String>> {
     if experiments.is_empty() {
         return Ok(Vec::new());
     }

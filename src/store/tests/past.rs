@@ -5,7 +5,7 @@ use arrow::util::pretty::pretty_format_batches;
 use super::super::ops::GcOptions;
 use super::super::testing::new_store;
 use super::super::*;
-use crate::model::{Micros, RunId, Status};
+use crate::model::{Goal, Micros, RunId, Status};
 use crate::query::SessionOptions;
 
 fn log(store: &Store, id: &str, points: i64) {
@@ -47,7 +47,8 @@ async fn an_answer_as_of_a_state_stays_what_it_was() {
     store.delete_run(&RunId::parse("c").unwrap()).unwrap();
     store.seal().await.unwrap();
     told.push(ask(&store, None).await);
-    assert!(store.compact(2).await.unwrap().files_before > 0);
+    let compacted = store.compact(2).await.unwrap();
+    assert!(compacted.files_before > 0);
     told.push(ask(&store, None).await);
     // What is live does not show in the past.
     log(&store, "d", 1);
@@ -58,14 +59,16 @@ async fn an_answer_as_of_a_state_stays_what_it_was() {
         assert_eq!(&ask(&store, Some(AsOf::State(state.state))).await, told, "state {}", state.state);
         assert_eq!(&ask(&store, Some(AsOf::Time(state.time))).await, told, "state {} by its time", state.state);
     }
-    let changes: Vec<Changes> = states.iter().rev().map(|state| state.changes.unwrap()).collect();
+    let changes: Vec<Changes> = states.iter().rev().map(|state| state.changes.clone().unwrap()).collect();
     let none = Changes::default();
-    assert_eq!(changes[0], Changes { added: 2, points: 5, ..none });
-    assert_eq!(changes[1], Changes { added: 1, points: 4, ..none });
-    assert_eq!(changes[2], Changes { deleted: 1, ..none });
-    assert_eq!(changes[3], Changes { deleted: 1, restored: 1, ..none });
-    assert!(changes[4].files_joined > 0 && Changes { files_joined: 0, ..changes[4] } == none, "{:?}", changes[4]);
-    assert_eq!(states.iter().map(|s| s.runs).collect::<Vec<_>>(), [3, 3, 3, 3, 2]);
+    let edited = |tables: &[&str]| tables.iter().map(|table| table.to_string()).collect::<Vec<_>>();
+    assert_eq!(changes[0], Changes { added: 2, points: 5, ..none.clone() });
+    assert_eq!(changes[1], Changes { added: 1, points: 4, edited: edited(&["runs"]), ..none.clone() });
+    assert_eq!(changes[2], Changes { deleted: 1, edited: edited(&["runs"]), ..none.clone() });
+    assert_eq!(changes[3], Changes { deleted: 1, restored: 1, edited: edited(&["runs"]), ..none.clone() });
+    let joined = changes[4].files_joined;
+    assert_eq!((changes[4].clone(), joined), (Changes { files_joined: joined, ..none }, compacted.files_before));
+    assert_eq!(states.iter().map(|s| s.runs).collect::<Vec<_>>(), [2, 2, 2, 3, 2]);
 
     let e = store.snapshot_at(AsOf::State(9)).unwrap_err();
     assert_eq!(e.to_string(), "there is no state 9; the store keeps 1 to 5");
@@ -75,7 +78,39 @@ async fn an_answer_as_of_a_state_stays_what_it_was() {
     assert_eq!(states.last().unwrap().changes, None, "what came before it is gone");
     assert!(matches!(store.snapshot_at(AsOf::State(1)), Err(StoreError::NoState { kept: Some(_), .. })));
     let purge = states.iter().find(|s| s.operation == "purge");
-    assert!(purge.is_none_or(|s| s.changes.is_none_or(|c| c.purged == 1)), "{states:?}");
+    assert!(purge.is_none_or(|s| s.changes.as_ref().is_none_or(|c| c.purged == 1)), "{states:?}");
+}
+
+#[tokio::test]
+async fn what_happens_to_experiments_runs_and_goals_is_told() {
+    let (_dir, store) = new_store();
+    log(&store, "a", 1);
+    log(&store, "b", 1);
+    store.seal().await.unwrap();
+    store.delete_experiment("churn").unwrap();
+    store.seal().await.unwrap();
+    store.restore_experiment("churn").unwrap();
+    store.seal().await.unwrap();
+    store.attach(RunId::parse("a").unwrap()).unwrap().set_name(Some("best".to_string())).unwrap();
+    store.seal().await.unwrap();
+    store.set_goal("churn", "auc", Goal::Max).unwrap();
+    store.seal().await.unwrap();
+    let states = store.history(5).await.unwrap();
+    let told = |n: u64| {
+        let state = states.iter().find(|state| state.state == n).unwrap();
+        let changes = state.changes.as_ref().unwrap();
+        (state.runs, changes.deleted, changes.restored, changes.edited.join(" "))
+    };
+    assert_eq!(told(2), (0, 2, 0, "experiments".to_string()));
+    assert_eq!(told(3), (2, 0, 2, "experiments".to_string()));
+    assert_eq!(told(4), (2, 0, 0, "runs".to_string()));
+    assert_eq!(told(5), (2, 0, 0, "metric_defs".to_string()));
+    for state in &states {
+        let session =
+            store.session_with(SessionOptions { as_of: Some(AsOf::State(state.state)), ..Default::default() });
+        let rows = session.await.unwrap().sql("SELECT run_id FROM runs").await.unwrap().count().await.unwrap();
+        assert_eq!(rows as u64, state.runs, "state {}", state.state);
+    }
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub struct ReproduceArgs {
     #[arg(long, value_name = "PART", conflicts_with_all = ["check", "format", "sql"])]
     pub only: Option<Part>,
     /// Compare with what is here
-    #[arg(long)]
+    #[arg(long, conflicts_with = "sql")]
     pub check: bool,
     /// With --check: what is the same, too
     #[arg(long, short, requires = "check")]
@@ -95,8 +95,11 @@ async fn answer(place: &Place, args: ReproduceArgs) -> Outcome {
 }
 
 fn only(question: &Question<'_>, facts: &Facts, part: Part) -> Result<String, Failure> {
-    let missing =
-        |what: &str| Failure::new(format!("run '{}' has no {what}", facts.get("run", "run_id").unwrap_or("")));
+    let run = facts.get("run", "run_id").unwrap_or("");
+    let missing = |what: &str| {
+        Failure::new(format!("run '{run}' has no {what}"))
+            .hint(format!("`runlake reproduce {run}` says what was logged of it, docs/log.md how to log the rest"))
+    };
     match part {
         Part::Command => Ok(format!("{}\n", facts.get("code", "command").ok_or_else(|| missing("command"))?)),
         Part::Commit => Ok(format!("{}\n", facts.get("code", "git_commit").ok_or_else(|| missing("git commit"))?)),

@@ -9,6 +9,7 @@ use std::path::Path;
 use runlake::export::escape;
 
 use super::Facts;
+use crate::cli::shell::word;
 
 /// The whole script.
 pub fn script(facts: &Facts, store: &Path) -> String {
@@ -98,7 +99,12 @@ fn environment(out: &mut String, facts: &Facts) {
         line(out, "venv/bin/python -m pip install -r requirements.txt");
         line(out, ". venv/bin/activate");
     }
-    variables.iter().for_each(|(key, value)| line(out, format!("export {key}={}", word(value))));
+    for (key, value) in variables {
+        match OF_THE_MACHINE.contains(&key) || key.starts_with("CONDA_") {
+            true => comment(out, format!("{key} was {}", word(value))),
+            false => line(out, format!("export {key}={}", word(value))),
+        }
+    }
 }
 
 fn data(out: &mut String, facts: &Facts) {
@@ -172,6 +178,31 @@ fn interpreter(facts: &Facts) -> String {
     }
 }
 
+/// Variables that say where things lie on the machine where it ran, and would lead astray here: past the environment that was
+/// just made, above all.
+const OF_THE_MACHINE: [&str; 20] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "SHLVL",
+    "PWD",
+    "OLDPWD",
+    "TMPDIR",
+    "TEMP",
+    "TMP",
+    "TERM",
+    "HOSTNAME",
+    "VIRTUAL_ENV",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONEXECUTABLE",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "DYLD_LIBRARY_PATH",
+];
+
 /// Whether a fact of the environment is a variable: `OMP_NUM_THREADS`.
 pub fn is_variable(key: &str) -> bool {
     key.starts_with(|c: char| c.is_ascii_uppercase())
@@ -181,14 +212,6 @@ pub fn is_variable(key: &str) -> bool {
 /// Whether a text is safe as a bare word that names a commit.
 fn is_name(text: &str) -> bool {
     !text.starts_with('-') && !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "._/-".contains(c))
-}
-
-/// A text as one word of the shell.
-fn word(text: &str) -> String {
-    match !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "._/-:@%+=,".contains(c)) {
-        true => text.to_string(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
 }
 
 #[cfg(test)]
@@ -222,6 +245,22 @@ mod tests {
             ("params", "", "lr", "0.1"),
         ]);
         assert_snapshot!(script(&facts, Path::new("/data/store")));
+    }
+
+    #[test]
+    fn the_environment_that_was_made_stays_in_use() {
+        let facts = facts(&[
+            ("run", "", "run_id", "r"),
+            ("environment", "", "PATH", "/opt/old/bin"),
+            ("environment", "", "VIRTUAL_ENV", "/opt/old"),
+            ("environment", "", "CONDA_PREFIX", "/opt/conda"),
+            ("environment", "", "OMP_NUM_THREADS", "1"),
+            ("packages", "", "numpy", "2.4.6"),
+        ]);
+        let script = script(&facts, Path::new("/data/store"));
+        let set: Vec<&str> = script.lines().filter(|line| line.starts_with("export ")).collect();
+        assert_eq!(set, ["export OMP_NUM_THREADS=1"]);
+        assert!(script.contains("# PATH was /opt/old/bin\n"), "{script}");
     }
 
     #[test]

@@ -412,7 +412,7 @@ async fn a_selection_says_what_it_lacks() {
     insta::assert_snapshot!(ask(", tolerance => 0.01, confirm => 'tset'").await, @"error: no run in 'plan' has a metric 'tset'");
     let nothing =
         shown(&store, "SELECT * FROM feature_sets('SELECT run_id FROM runs WHERE n_features IS NULL', 'auc')").await;
-    insta::assert_snapshot!(nothing, @"error: no run in 'SELECT run_id FROM runs WHERE n_features IS NULL' that has a score in 'auc' says which features it used");
+    insta::assert_snapshot!(nothing, @"error: no run in 'SELECT run_id FROM runs WHERE n_features IS NULL' has a score in 'auc': of the runs that logged it 1 failed");
 }
 
 #[tokio::test]
