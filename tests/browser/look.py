@@ -120,15 +120,19 @@ TEXTS = """() => {
       if (r.left < frame.left - near || r.right > frame.right + near || r.top < frame.top - near || r.bottom > frame.bottom + near)
         found.push(`${name}: '${text}' is cut off`);
     }
-    // Boxes of text are higher than letters are.
-    const high = (r) => [r.top + 0.15 * Math.min(r.height, 16), r.bottom - 0.2 * Math.min(r.height, 16)];
+    // Boxes of text are higher than letters are; of turned texts they are wider.
+    const letters = [...svg.querySelectorAll("text")].map((text, i) => {
+      const [, r] = texts[i];
+      return text.hasAttribute("transform")
+        ? [r.left + 0.15 * r.width, r.right - 0.15 * r.width, r.top, r.bottom]
+        : [r.left, r.right, r.top + 0.15 * r.height, r.bottom - 0.2 * r.height];
+    });
     for (let i = 0; i < texts.length; i++) {
-      const [a, r] = texts[i];
       for (let j = 0; j < i; j++) {
-        const [b, s] = texts[j];
-        const across = Math.min(r.right, s.right) - Math.max(r.left, s.left);
-        const down = Math.min(high(r)[1], high(s)[1]) - Math.max(high(r)[0], high(s)[0]);
-        if (across > near && down > near) found.push(`${name}: '${a}' lies on '${b}'`);
+        const [a, b] = [letters[i], letters[j]];
+        const across = Math.min(a[1], b[1]) - Math.max(a[0], b[0]);
+        const down = Math.min(a[3], b[3]) - Math.max(a[2], b[2]);
+        if (across > near && down > near) found.push(`${name}: '${texts[i][0]}' lies on '${texts[j][0]}'`);
       }
     }
   }

@@ -188,7 +188,7 @@ fn runs_of_one_name_are_a_line_each() {
     let chart = chart(&without, ChartKind::Line);
     assert_eq!(
         chart.notes(),
-        ["a value of step comes more than once in 'gbm': series=COLUMN tells what belongs together"]
+        ["'gbm' has several points at one step: a column that tells them apart can be the series"]
     );
 }
 

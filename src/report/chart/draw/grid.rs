@@ -71,8 +71,9 @@ fn columns(sheet: &mut Sheet, grid: &Grid, left: f64, width: f64, bottom: f64) -
         return 20.0;
     }
     let names = BODY.apart(&grid.columns, TURNED);
-    // Where columns are narrower than a line is high, every so many have a name.
-    let every = (14.0 / width).ceil().max(1.0) as usize;
+    // Where columns are narrower than a line is high, every so many have a name; of numbers fewer are enough.
+    let numbers = names.iter().all(|name| name.parse::<f64>().is_ok());
+    let every = (if numbers { 20.0 } else { 11.0 } / width).ceil().max(1.0) as usize;
     let mut highest: f64 = 0.0;
     for (j, name) in names.iter().enumerate().step_by(every) {
         let (x, y) = (middle(j) + 4.0, bottom + 6.0);
@@ -99,15 +100,15 @@ fn colors(sheet: &mut Sheet, label: &str, least: f64, most: f64) {
     } else if !name.is_empty() {
         x += AXIS_NAME.width(&name) + 14.0;
     }
-    // Parts that begin with a pixel show no seams.
-    let (mut x, top, baseline) = (x.ceil(), sheet.down - 10.0, sheet.down);
+    let (top, baseline) = (sheet.down - 10.0, sheet.down);
     if most > least {
         sheet.canvas.text((x, baseline), BODY, Anchor::Start, &ends[0]);
-        x += (BODY.width(&ends[0]) + 8.0).ceil();
+        x += BODY.width(&ends[0]) + 8.0;
         for i in 0..PARTS {
-            let (from, part) = (x + bar * i as f64 / PARTS as f64, bar / PARTS as f64);
+            // Each part reaches to the end, under those that follow: no seams show between them.
+            let from = x + bar * i as f64 / PARTS as f64;
             let share = (i as f64 + 0.5) / PARTS as f64;
-            sheet.canvas.rect((from, top), (from + part, baseline + 1.0), &color(share));
+            sheet.canvas.rect((from, top), (x + bar, baseline + 1.0), &color(share));
         }
         sheet.canvas.text((x + bar + 8.0, baseline), BODY, Anchor::Start, &ends[1]);
     } else {

@@ -87,9 +87,11 @@ impl Sheet {
         let mut ticks = Vec::new();
         for count in (2..=most).rev() {
             ticks = scale.ticks(count);
-            let half = |tick: &Tick| tick_width(tick) / 2.0;
+            let apart = |a: &str, b: &str| (BODY.width(a) + BODY.width(b)) / 2.0 + 10.0;
             let fits = |pair: &[Tick]| {
-                (scale.at(pair[1].at) - scale.at(pair[0].at)).abs() >= half(&pair[0]) + half(&pair[1]) + 10.0
+                let needed = apart(&pair[0].label, &pair[1].label);
+                let below = pair[0].below.as_deref().zip(pair[1].below.as_deref()).map_or(0.0, |(a, b)| apart(a, b));
+                (scale.at(pair[1].at) - scale.at(pair[0].at)).abs() >= needed.max(below)
             };
             if ticks.windows(2).all(fits) {
                 break;

@@ -63,7 +63,7 @@ impl Reading<'_> {
         for (name, values, mut rows) in found {
             rows.sort_by(|a, b| places[*a].total_cmp(&places[*b]));
             if rows.windows(2).any(|pair| places[pair[0]] == places[pair[1]]) {
-                twice.push(name.clone().unwrap_or_else(|| "the line".to_string()));
+                twice.push(name.clone().unwrap_or_else(|| self.columns.name(y[0])));
             }
             let finite = |row: usize| if values[row].is_finite() { values[row] } else { f64::NAN };
             let smooth = options.smooth.map(|alpha| {
@@ -79,13 +79,13 @@ impl Reading<'_> {
             lines.push(Line { name, points, band, smooth });
         }
         if let Some(first) = twice.first() {
-            let which = match twice.len() {
-                1 => format!("'{first}'"),
-                n => format!("{n} series, of which '{first}' is the first"),
+            let (which, has) = match twice.len() {
+                1 => (format!("'{first}'"), "has"),
+                n => (format!("'{first}' and {} other series", n - 1), "have"),
             };
             let x = self.columns.name(x);
             self.notes.push(format!(
-                "a value of {x} comes more than once in {which}: series=COLUMN tells what belongs together"
+                "{which} {has} several points at one {x}: a column that tells them apart can be the series"
             ));
         }
         Ok(self.chart(along, up, Marks::Lines(lines)))
