@@ -29,7 +29,7 @@ pub fn grid(chart: &Chart, grid: &Grid, size: Size) -> Sheet {
             let free = if width > 12.0 { 0.5 } else { 0.0 };
             sheet.canvas.rect((x + free, y + free), (x + width - free, y + height - free), &color(share(*value)));
             if let Some(digits_shown) = shown {
-                let ink = if share(*value) < 0.55 { palette::ON_DARK } else { palette::ON_LIGHT };
+                let ink = if share(*value) < 0.48 { palette::ON_DARK } else { palette::ON_LIGHT };
                 let at = (x + width / 2.0, y + height / 2.0 + 4.0);
                 let text = digits(*value, digits_shown);
                 sheet.canvas.written(at, BODY, Anchor::Middle, &text, &format!(" fill=\"{ink}\""));

@@ -195,7 +195,8 @@ fn labels(values: &[f64]) -> Vec<String> {
     }
     let scientific = |x: &f64| {
         let digits = (place(x.abs()) - place(step)).clamp(0, 15) as usize;
-        if *x == 0.0 { "0".to_string() } else { minus(format!("{x:.digits$e}")) }
+        // Beside 8e149 it is 1e150.
+        if *x == 0.0 { "0".to_string() } else { minus(format!("{x:.digits$e}").replace(".0e", "e")) }
     };
     values.iter().map(scientific).collect()
 }
@@ -261,6 +262,7 @@ mod tests {
         assert_eq!(told(1e6, 1e6 + 0.04, false, 5), "1,000,000.00 1,000,000.01 1,000,000.02 1,000,000.03 1,000,000.04");
         assert_eq!(told(0.0, 4e-299, false, 5), "0 1e−299 2e−299 3e−299 4e−299");
         assert_eq!(told(1e15, 1.00001e15, false, 3), "1.000000e15 1.000005e15 1.000010e15");
+        assert_eq!(told(2e149, 1e150, false, 5), "2e149 4e149 6e149 8e149 1e150");
         assert_eq!(told(0.0, 3.0, false, 8), "0 1 2 3", "there is no half run");
         assert_eq!(told(-1e308, 1e308, false, 3), "−1e308 0 1e308");
         for (least, most) in [(0.0, 5e-324), (1.0, 1.0 + f64::EPSILON), (-f64::MAX, f64::MAX), (1e300, 1e301)] {
