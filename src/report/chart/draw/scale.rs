@@ -83,7 +83,7 @@ impl Scale {
             if most <= 0.0 && least < 0.0 {
                 scale.most = scale.most.min(0.0);
             }
-            if most <= 1.0 && least < 1.0 && only.is_none() {
+            if most <= 1.0 {
                 scale.most = scale.most.min(1.0);
             }
         }
@@ -292,6 +292,7 @@ mod tests {
         assert_eq!(ends(0.0, 0.99), (0.0, 1.0));
         assert_eq!(ends(-5.0, -1.0).1, -0.8);
         assert_eq!(ends(-5.0, -0.01).1, 0.0);
+        assert_eq!(ends(1.0, 1.0), (0.0, 1.0));
         assert!(ends(2.0, 2.0).0 < 2.0 && ends(0.0, 0.0).1 > 0.0);
     }
 }
