@@ -1,6 +1,7 @@
 """Opens reports in a headless browser, at the width of a phone and of a desk, light and dark, and looks for what a reader would
 stumble over: errors on the console, requests to anywhere, scripts, pages wider than the screen, charts that are not there,
-text that cannot be told from what is behind it, names of runs that became markup.
+text that cannot be told from what is behind it, texts of a chart that lie on each other or leave it, names of runs that became
+markup.
 
     look.py --runlake BINARY --browser /usr/bin/chromium [--pictures FOLDER]
 """
@@ -44,6 +45,99 @@ SELECT name, metrics.auc FROM runs ORDER BY start_time, run_id
 SELECT name, step, value FROM metrics JOIN runs USING (run_id) ORDER BY name, step
 ```
 """
+CHARTS_PAGE = """# Charts
+
+```sql chart=line title="Runs per day"
+SELECT date_trunc('day', start_time) AS day, count(*) AS runs FROM runs GROUP BY 1 ORDER BY 1
+```
+
+{% for seconds in [0.01, 60, 3600, 172800, 5184000, 34560000, 315360000] %}
+```sql chart=line title="{{ seconds }} seconds"
+SELECT to_timestamp(1790000000 + i * {{ seconds }} / 50) AS time, 1234567 + i AS value FROM (SELECT unnest(generate_series(0, 50)) AS i)
+```
+{% endfor %}
+
+```sql chart=scatter y=end_time x=n title="Times from bottom to top"
+SELECT row_number() OVER (ORDER BY run_id) AS n, end_time FROM runs WHERE experiment = 'wine'
+```
+
+```sql chart=heat x=model y=experiment title="Real names"
+SELECT experiment, params.model AS model, avg(metrics.cv_auc) AS auc FROM runs WHERE metrics.cv_auc IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2
+```
+
+```sql chart=heat x=sweep y=model title="Large numbers"
+SELECT tags.sweep AS sweep, params.model AS model, 869000 * avg(metrics.cv_auc) AS score FROM runs GROUP BY 1, 2 ORDER BY 1, 2
+```
+
+```sql chart=heat title="Sixty columns"
+SELECT a, b, 0.5 AS v FROM (SELECT unnest(generate_series(1, 60)) AS a), (SELECT unnest(generate_series(1, 3)) AS b)
+```
+
+```sql chart=box log=y title="Boxes on a logarithmic axis"
+SELECT params.model AS model, metrics.fit_time_s FROM runs WHERE metrics.fit_time_s > 0 ORDER BY model
+```
+
+```sql chart=line log=y title="A short logarithmic axis"
+SELECT i AS step, 0.981 + i * 0.0001 AS value FROM (SELECT unnest(generate_series(0, 40)) AS i)
+```
+
+```sql chart=line series=s x_label="a name of an axis that says at length what it shows, in furlongs per fortnight and then in other units" y_label="another one that says at length what it shows, in furlongs per fortnight" title="A title that explains what a chart shows at a length that an author may well need when thinking of the readers: it wraps somewhere"
+SELECT i AS step, 'resnet50-imagenet-augmented-with-a-long-name-of-a-run-that-goes-on-and-on-and-ends-in-' || s AS s, s + sin(i / 5.0) AS value
+FROM (SELECT unnest(generate_series(0, 40)) AS i), (SELECT unnest(generate_series(1, 12)) AS s)
+```
+
+```sql chart=bar series=s title="Bars that lie"
+SELECT 'a long name of a config that stands beside its bars, number ' || i AS name, 'series ' || s AS s, i * s - 0.5 AS low, i * s + 0.5 AS high,
+       i * s AS value FROM (SELECT unnest(generate_series(-1, 3)) AS i), (SELECT unnest(generate_series(1, 3)) AS s)
+```
+
+```sql chart=dot series=experiment x=name y=auc title="Dots in sections"
+SELECT experiment, name, run_id, metrics.cv_auc AS auc FROM runs WHERE metrics.cv_auc > 0.99 ORDER BY run_id LIMIT 30
+```
+
+```sql chart=pareto x=fit_time_s y=cv_auc log=x title="Fronts of several blocks"
+SELECT * FROM pareto('wine', 'cv_auc max, fit_time_s min', 1000)
+```
+
+```sql chart=scatter title="Far apart"
+SELECT pow(10.0, i) AS a, -pow(10.0, -i) AS b FROM (SELECT unnest(generate_series(-150, 150, 10)) AS i)
+```
+
+```sql
+SELECT rank, array_to_string(features, ', ') AS features, 'short' AS last FROM feature_sets('breast-cancer', 'auc') ORDER BY size DESC LIMIT 5
+```
+"""
+# Texts of one chart that lie on each other, and those that its picture cuts off.
+TEXTS = """() => {
+  const near = 1.5;
+  const found = [];
+  for (const svg of document.querySelectorAll(".chart svg")) {
+    const frame = svg.getBoundingClientRect();
+    if (!frame.width) continue;
+    const texts = [...svg.querySelectorAll("text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
+    const name = svg.getAttribute("aria-label").slice(0, 40);
+    for (const [text, r] of texts) {
+      if (r.left < frame.left - near || r.right > frame.right + near || r.top < frame.top - near || r.bottom > frame.bottom + near)
+        found.push(`${name}: '${text}' is cut off`);
+    }
+    // Boxes of text are higher than letters are; of turned texts they are wider.
+    const letters = [...svg.querySelectorAll("text")].map((text, i) => {
+      const [, r] = texts[i];
+      return text.hasAttribute("transform")
+        ? [r.left + 0.15 * r.width, r.right - 0.15 * r.width, r.top, r.bottom]
+        : [r.left, r.right, r.top + 0.15 * r.height, r.bottom - 0.2 * r.height];
+    });
+    for (let i = 0; i < texts.length; i++) {
+      for (let j = 0; j < i; j++) {
+        const [a, b] = [letters[i], letters[j]];
+        const across = Math.min(a[1], b[1]) - Math.max(a[0], b[0]);
+        const down = Math.min(a[3], b[3]) - Math.max(a[2], b[2]);
+        if (across > near && down > near) found.push(`${name}: '${texts[i][0]}' lies on '${texts[j][0]}'`);
+      }
+    }
+  }
+  return found;
+}"""
 # What the reader sees of text and of what is behind it, as relative luminances (WCAG 2.2).
 CONTRASTS = """() => {
   const channels = (text) => text.match(/[\\d.]+/g).map(Number);
@@ -82,7 +176,8 @@ def run(*command, cwd=None, stdin=None):
 
 
 def render(runlake, folder):
-    """The reports by name: those of the sample runs, and one over runs whose names mean harm."""
+    """The reports by name: those of the sample runs, one with charts that are hard to draw, and one over runs whose names mean
+    harm."""
     demo = folder / "demo"
     run(runlake, "demo", str(demo))
     reports = {}
@@ -90,6 +185,9 @@ def render(runlake, folder):
         out = folder / f"{page}.html"
         run(runlake, "--store", str(demo), "report", str(ROOT / f"sample_data/reports/{page}.md"), "--out", str(out))
         reports[page] = out
+    (folder / "charts.md").write_text(CHARTS_PAGE)
+    run(runlake, "--store", str(demo), "report", str(folder / "charts.md"))
+    reports["charts"] = folder / "charts.html"
     store = folder / "hostile"
     run(runlake, "--store", str(store), "init")
     lines = []
@@ -133,11 +231,12 @@ def look(browser, name, path, width, scheme, pictures):
         if len(shown) != 1 or shown[0][0] < 300 or shown[0][1] < 120:
             problems.append(f"a chart is shown as {shown}")
     smallest = page.evaluate(
-        "Math.min(...[...document.querySelectorAll('.chart svg text')].map(t => t.getBoundingClientRect().height).filter(h => h > 0))"
+        "Math.min(...[...document.querySelectorAll('.chart svg text')].map(t => t.getBoundingClientRect()).map(r => Math.max(r.width, r.height)).filter(h => h > 0))"
     )
     if smallest < 9:
         problems.append(f"text of {smallest} pixels in a chart")
     problems.extend(f"hard to read: {found}" for found in page.evaluate(CONTRASTS))
+    problems.extend(page.evaluate(TEXTS))
     if pictures:
         page.screenshot(path=str(pictures / f"{name}-{width}-{scheme}.png"), full_page=True)
     context.close()

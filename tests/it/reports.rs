@@ -360,6 +360,11 @@ fn answers_of_other_commands_are_drawn_the_same_way() {
         (vec!["top", "cv_auc", "-e", "wine", "--by", "config"], "Best by cv_auc"),
         (vec!["top", "cv_auc", "-e", "wine", "--by", "feature_set"], "Best by cv_auc"),
         (vec!["top", "cv_auc", "-e", "wine", "--by", "param", "model"], "svm"),
+        // What is ranked within a block is drawn within it.
+        (vec!["top", "cv_auc", "-e", "wine", "--by", "config"], ">v2-clean</text>"),
+        (vec!["top", "cv_auc", "-e", "%", "--by", "param", "model"], ">wine · v3-noisy</text>"),
+        (vec!["top", "auc", "-e", "breast-cancer", "--by", "feature_set"], ">v4-balanced</text>"),
+        (vec!["pareto", "cv_auc max", "fit_time_s min", "-e", "wine"], ">v3-noisy</text>"),
         (vec!["pareto", "cv_auc max", "fit_time_s min", "-e", "wine"], "fit_time_s (s)"),
     ] {
         let file = dir.path().join("picture.svg");

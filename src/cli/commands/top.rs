@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use arrow::array::RecordBatch;
 use runlake::report::chart::{ChartKind, ChartOptions};
 
 use crate::cli::output::say;
@@ -90,7 +91,7 @@ async fn answer(place: &Place, args: TopArgs) -> Outcome {
     if let Some(file) = &args.svg.svg {
         let score = identifier(&name);
         let drawn = drawn(&ranked, &sql, &score);
-        return svg::draw(&question, &drawn, file, |_| chart(&name)).await;
+        return svg::draw(&question, &drawn, file, |rows| chart(&name, rows)).await;
     }
     if question.show(&sql).await? == Some(0) {
         let unfinished = match ranked {
@@ -118,31 +119,57 @@ async fn unfinished(question: &Question<'_>, runs: &str, metric: &str) -> Result
     Ok(collect(&question.session, &sql).await?.iter().map(|rows| rows.num_rows() as u64).sum())
 }
 
-/// The rows of an answer as what a dot is drawn for, its score under the metric's name, and its interval.
+/// The rows of an answer as what a dot is drawn for: its score under the metric's name, its interval, and the block that it is
+/// ranked within, where there are several.
 fn drawn(ranked: &Ranked, sql: &str, score: &str) -> String {
-    let named = "coalesce(runs.name, runs.run_id) AS label";
+    let block = |of: &str| {
+        let parts = ["experiment", "dataset", "data_version"].map(|column| format!("{of}{column}"));
+        // Only what differs is told.
+        let told = |part: &String| {
+            let shown = format!("coalesce({part}, '')");
+            // Data that is named like its experiment says nothing more.
+            let text = match part == &parts[1] {
+                true => format!("nullif(coalesce({part}, 'no data'), {})", parts[0]),
+                false => format!("coalesce({part}, 'no data')"),
+            };
+            format!("CASE WHEN min({shown}) OVER () <> max({shown}) OVER () THEN {text} END")
+        };
+        let order = parts.join(", ");
+        (format!("concat_ws(' · ', {})", parts.iter().map(told).collect::<Vec<_>>().join(", ")), order)
+    };
     match ranked {
-        Ranked::Runs => format!("SELECT coalesce(name, run_id) AS label, score AS {score} FROM ({sql})"),
-        Ranked::Configs => format!(
-            "SELECT {named}, mean AS {score}, low, high FROM ({sql}) AS best JOIN runs ON runs.run_id = best.best_run \
-             ORDER BY best.rank, label"
-        ),
-        Ranked::FeatureSets => {
+        Ranked::Runs => format!("SELECT name AS label, run_id, score AS {score} FROM ({sql}) ORDER BY rank, run_id"),
+        Ranked::Configs => {
+            let (block, order) = block("best.");
             format!(
-                "SELECT array_to_string(features, ', ') AS label, score AS {score} FROM ({sql}) ORDER BY rank, label"
+                "SELECT runs.name AS label, runs.run_id, mean AS {score}, low, high, {block} AS block FROM ({sql}) AS best \
+                 JOIN runs ON runs.run_id = best.best_run ORDER BY {order}, best.rank, label"
+            )
+        }
+        Ranked::FeatureSets => {
+            let (block, order) = block("");
+            format!(
+                "SELECT concat(size, ': ', array_to_string(features, ', ')) AS label, score AS {score}, {block} AS block \
+                 FROM ({sql}) ORDER BY {order}, rank, label"
             )
         }
         Ranked::Param(key) => {
-            let value = identifier(&format!("params.{key}"));
-            format!("SELECT CAST({value} AS VARCHAR) AS label, best_mean AS {score} FROM ({sql}) ORDER BY rank, label")
+            let (value, (block, order)) = (identifier(&format!("params.{key}")), block(""));
+            format!(
+                "SELECT CAST({value} AS VARCHAR) AS label, best_mean AS {score}, {block} AS block FROM ({sql}) \
+                 ORDER BY {order}, rank, label"
+            )
         }
     }
 }
 
-fn chart(metric: &str) -> ChartOptions {
+fn chart(metric: &str, rows: &RecordBatch) -> ChartOptions {
+    let blocks = rows.schema().index_of("block").map(|at| texts(std::slice::from_ref(rows), at)).unwrap_or_default();
+    let several = blocks.iter().collect::<BTreeSet<_>>().len() > 1;
     ChartOptions {
         x: Some("label".to_string()),
         y: vec![metric.to_string()],
+        series: several.then(|| "block".to_string()),
         title: Some(format!("Best by {metric}")),
         ..ChartOptions::new(ChartKind::Dot)
     }

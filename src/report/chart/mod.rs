@@ -78,7 +78,7 @@ pub struct ChartOptions {
     pub x: Option<String>,
     /// Columns of values; several are a series each.
     pub y: Vec<String>,
-    /// Column that tells series apart.
+    /// Column that tells series apart; of dots the sections, of a front what is compared with each other.
     pub series: Option<String>,
     /// Column of the lower ends of intervals.
     pub low: Option<String>,
@@ -187,6 +187,8 @@ struct BarSeries {
 
 #[derive(Debug, Clone, PartialEq)]
 struct Dot {
+    /// Written above the first dot of its section.
+    section: Option<String>,
     name: String,
     value: f64,
     low: f64,
@@ -198,15 +200,25 @@ struct Cloud {
     name: Option<String>,
     points: Vec<(f64, f64)>,
     look: CloudLook,
+    /// Of a front that is drawn as a line.
+    steps: Option<Steps>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum CloudLook {
-    Series,
+    /// In the colour of so many.
+    Series(usize),
     /// What another point beats.
     Beaten,
-    /// What none beats; joined by a line.
-    Front,
+}
+
+/// How a front goes from one of its points to the next on the right.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Steps {
+    /// Less is better along the axis: whoever pays more has at least what less gave.
+    AcrossFirst,
+    /// More is better along the axis.
+    UpFirst,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -228,8 +240,11 @@ impl Chart {
     pub fn description(&self) -> String {
         match &self.title {
             Some(title) => title.clone(),
-            None if self.x.label.is_empty() => self.y.label.clone(),
-            None => format!("{} by {}", self.y.label, self.x.label),
+            None => match &self.marks {
+                Marks::Grid(grid) => format!("{} by {} and {}", grid.label, self.x.label, self.y.label),
+                _ if self.x.label.is_empty() => self.y.label.clone(),
+                _ => format!("{} by {}", self.y.label, self.x.label),
+            },
         }
     }
 }

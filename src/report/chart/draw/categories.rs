@@ -1,103 +1,191 @@
-//! Bars, dots and boxes: values of categories.
+//! Bars and dots: values of categories.
 
-use kuva::prelude::*;
+use super::super::palette::{AXIS, GRID, INK, SERIES};
+use super::super::{Axis, Bars, Chart, Dot, Size};
+use super::canvas::{Anchor, Px};
+use super::hue;
+use super::scale::Scale;
+use super::sheet::{EDGE, Sheet, Swatch};
+use super::text::{BODY, SECTION};
 
-use super::{Picture, hue, legend_height};
-use crate::report::chart::palette::{INK, SERIES};
-use crate::report::chart::{Bars, Dot, Size};
-
-/// Whether categories go from top to bottom: many of them, or long names.
-fn lie<'a>(categories: impl ExactSizeIterator<Item = &'a String>, size: Size) -> bool {
-    let room = size.width() / categories.len().max(1) as f64;
-    let longest = categories.map(|name| name.chars().count().min(size.label_chars())).max().unwrap_or(0);
-    longest as f64 * 6.5 > room - 12.0
+/// Whether categories go from top to bottom, since their names have no room beside each other; else these are their names.
+pub fn standing(names: &[String], size: Size) -> Option<Vec<String>> {
+    let room = (size.width() - 60.0) / names.len().max(1) as f64 - 8.0;
+    let fits = names.iter().all(|name| BODY.width(name) <= room);
+    fits.then(|| names.to_vec())
 }
 
-pub fn bars(bars: &Bars, size: Size) -> Picture {
-    let lies = lie(bars.categories.iter(), size);
-    let mut plot = BarPlot::new().with_error_color(INK.light).with_width(0.72);
-    let has_interval = |(value, low, high): &(f64, f64, f64)| value.is_finite() && (low < value || high > value);
-    let intervals = bars.series.iter().flat_map(|series| &series.values).any(has_interval);
-    let mut errors = Vec::new();
-    // The crate draws the first category of bars that lie at the bottom.
-    let order: Vec<usize> =
-        if lies { (0..bars.categories.len()).rev().collect() } else { (0..bars.categories.len()).collect() };
-    for at in order {
-        let values: Vec<(f64, &str)> = bars
-            .series
-            .iter()
-            .enumerate()
-            .map(|(i, series)| {
-                let (value, low, high) = series.values[at];
-                errors.push(if value.is_finite() { (value - low, high - value) } else { (0.0, 0.0) });
-                (if value.is_finite() { value } else { 0.0 }, SERIES[hue(i)].light)
-            })
-            .collect();
-        plot = plot.with_group(size.name(&bars.categories[at]), values);
-    }
-    if intervals {
-        plot = plot.with_asymmetric_error(errors);
-    }
-    let names: Vec<String> =
-        bars.series.iter().filter_map(|series| series.name.as_deref().map(|name| size.name(name))).collect();
-    if !names.is_empty() {
-        plot = plot.with_legend(names.iter().map(String::as_str).collect());
-    }
-    let count = bars.categories.len() * bars.series.len();
-    let height = if lies { 90.0 + 24.0 * count as f64 } else { size.height() };
-    let height = height.max(170.0) + legend_height(names.len(), size);
-    Picture { lies, ..Picture::of(vec![plot.with_horizontal(lies).into()], height) }
+/// Categories beside each other: their axis at the bottom, and the middle of each.
+pub struct Standing {
+    pub sheet: Sheet,
+    pub values: Scale,
+    pub middles: Vec<f64>,
+    /// How wide a category is.
+    pub width: f64,
 }
 
-pub fn dots(dots: &[Dot], size: Size) -> Picture {
-    let mut plot = ForestPlot::new().with_color(SERIES[0].light).with_marker_size(4.0).with_cap_size(3.0);
-    for dot in dots {
-        plot = plot.with_row(size.name(&dot.name), dot.value, dot.low, dot.high);
-    }
-    // Where the values are on both sides of 0, or an interval holds it, 0 is what they are compared with.
-    let (least, most) = dots.iter().fold((f64::MAX, f64::MIN), |(a, b), dot| (a.min(dot.low), b.max(dot.high)));
-    let around = least <= 0.0 && most >= 0.0;
-    let margin = if most > least { (most - least) * 0.06 } else { most.abs().max(1.0) * 0.01 };
-    let plot = plot.with_show_null_line(around).with_null_value(0.0);
-    Picture {
-        range: Some((least - margin, most + margin)),
-        ..Picture::of(vec![plot.into()], 100.0 + 22.0 * dots.len() as f64)
+impl Standing {
+    pub fn new(chart: &Chart, names: &[String], values: Scale, size: Size) -> Standing {
+        let mut sheet = Sheet::new(size, chart.title.as_deref(), &chart.y.label);
+        let (top, bottom) = (sheet.down, sheet.down + size.height());
+        let values = values.between(bottom, top);
+        let ticks = sheet.ticks_up(&values, size.height());
+        let widest = ticks.iter().map(|tick| BODY.width(&tick.label)).fold(0.0, f64::max);
+        let (left, right) = (EDGE + widest + 8.0, size.width() - EDGE);
+        sheet.axis_up(&values, &ticks, left, right);
+        let width = (right - left) / names.len() as f64;
+        let middles: Vec<f64> = (0..names.len()).map(|i| left + width * (i as f64 + 0.5)).collect();
+        for (name, middle) in names.iter().zip(&middles) {
+            sheet.canvas.text((*middle, bottom + 16.0), BODY, Anchor::Middle, name);
+        }
+        sheet.canvas.line((left, bottom), (right, bottom), AXIS.light, 1.0);
+        sheet.down = bottom + 20.0;
+        sheet.name_across(&chart.x.label, (left + right) / 2.0);
+        Standing { sheet, values, middles, width }
     }
 }
 
-pub fn boxes(boxes: &[(String, Vec<f64>)], size: Size) -> Picture {
-    let lies = lie(boxes.iter().map(|(name, _)| name), size);
-    // The crate draws the first category of boxes that lie at the bottom.
-    let order: Vec<&(String, Vec<f64>)> = if lies { boxes.iter().rev().collect() } else { boxes.iter().collect() };
-    let mut plot = BoxPlot::new().with_color(SERIES[5].light).with_width(0.6).with_horizontal(lies);
-    for (name, values) in &order {
-        plot = plot.with_group(size.name(name), values.clone());
-    }
-    let mut plots = vec![plot.into()];
-    // Whiskers end at the last value within 1.5 times the distance of the quartiles (Tukey, 1977); the rest are points.
-    let mut outside = Vec::new();
-    for (i, (_, values)) in order.iter().enumerate() {
-        let place = |value| if lies { (value, i as f64 + 1.0) } else { (i as f64 + 1.0, value) };
-        outside.extend(outliers(values).into_iter().map(place));
-    }
-    if !outside.is_empty() {
-        plots.push(ScatterPlot::new().with_data(outside).with_color(SERIES[0].light).with_size(2.5).into());
-    }
-    let names = Some(order.iter().map(|(name, _)| size.name(name)).collect());
-    let height = if lies { (90.0 + 34.0 * boxes.len() as f64).max(170.0) } else { size.height() };
-    let (across, down) = if lies { (None, names) } else { (names, None) };
-    Picture { lies, across, down, ..Picture::of(plots, height) }
+/// Categories below each other: the sheet, the scale of their values and the middle of each.
+pub fn lying(chart: &Chart, names: &[String], values: Scale, row: f64, size: Size) -> (Sheet, Scale, Vec<f64>) {
+    let sheet = Sheet::new(size, chart.title.as_deref(), &chart.x.label);
+    let middles: Vec<f64> = (0..names.len()).map(|i| sheet.down + row * (i as f64 + 0.5)).collect();
+    let bottom = sheet.down + row * names.len() as f64;
+    let (sheet, values) = beside(sheet, &chart.y, names, &middles, values, bottom);
+    (sheet, values, middles)
 }
 
-fn outliers(values: &[f64]) -> Vec<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let quantile = |q: f64| {
-        let at = q * (sorted.len() - 1) as f64;
-        let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
-        below + (above - below) * (at - at.floor())
+/// Writes names beside the left axis, and draws both axes.
+fn beside(
+    mut sheet: Sheet,
+    axis: &Axis,
+    names: &[String],
+    middles: &[f64],
+    values: Scale,
+    bottom: f64,
+) -> (Sheet, Scale) {
+    let (short, left) = sheet.room_for(BODY, names);
+    let (top, right) = (sheet.down, sheet.size.width() - 14.0);
+    let values = values.between(left, right);
+    sheet.axis_across(&values, axis, top, bottom);
+    for (name, middle) in short.iter().zip(middles) {
+        sheet.canvas.text((left - 6.0, middle + 4.0), BODY, Anchor::End, name);
+    }
+    sheet.canvas.line((left, top), (left, bottom), AXIS.light, 1.0);
+    (sheet, values)
+}
+
+pub fn bars(chart: &Chart, bars: &Bars, size: Size) -> Sheet {
+    let all = bars.series.iter().flat_map(|series| &series.values).flat_map(|(value, low, high)| [*value, *low, *high]);
+    // They begin at 0, and are free of it only at their other end.
+    let values = Scale::fit(all.chain([0.0]), &chart.y, 0.05);
+    let count = bars.series.len() as f64;
+    let (mut sheet, values, lies, middles, width) = match standing(&bars.categories, size) {
+        Some(names) => {
+            let Standing { sheet, values, middles, width } = Standing::new(chart, &names, values, size);
+            (sheet, values, false, middles, width)
+        }
+        None => {
+            let row = if bars.series.len() == 1 { 24.0 } else { 15.0 * count + 12.0 };
+            let (sheet, values, middles) = lying(chart, &bars.categories, values, row, size);
+            (sheet, values, true, middles, row)
+        }
     };
-    let (q1, q3) = (quantile(0.25), quantile(0.75));
-    let reach = 1.5 * (q3 - q1);
-    sorted.iter().copied().filter(|x| *x < q1 - reach || *x > q3 + reach).collect()
+    let group = (width * 0.74).min(72.0 * count);
+    let one = group / count;
+    let place = |value: f64, along: f64| if lies { (value, along) } else { (along, value) };
+    for (i, series) in bars.series.iter().enumerate() {
+        for (middle, (value, low, high)) in
+            middles.iter().zip(&series.values).filter(|(_, (value, ..))| value.is_finite())
+        {
+            let from = middle - group / 2.0 + one * i as f64;
+            let free = if bars.series.len() > 1 && one > 6.0 { 0.5 } else { 0.0 };
+            let (a, b) = (place(values.at(0.0), from + free), place(values.at(*value), from + one - free));
+            sheet.canvas.rect(a, b, SERIES[hue(i)].light);
+            if low < value || high > value {
+                interval(&mut sheet, &values, (*low, *high), from + one / 2.0, (one * 0.3).min(4.0), lies, INK.light);
+            }
+        }
+    }
+    let (from, to) = (middles[0] - width / 2.0, middles[middles.len() - 1] + width / 2.0);
+    let zero = values.at(0.0);
+    sheet.canvas.line(place(zero, from), place(zero, to), AXIS.light, 1.0);
+    let entry = |(i, name): (usize, &String)| (name.clone(), SERIES[hue(i)].light, Swatch::Square);
+    let names = bars.series.iter().filter_map(|series| series.name.as_ref());
+    let entries: Vec<_> = names.enumerate().map(entry).collect();
+    sheet.legend(&entries);
+    sheet
+}
+
+/// A line from end to end of an interval, with a small one across each end.
+fn interval(sheet: &mut Sheet, values: &Scale, (low, high): (f64, f64), along: f64, cap: f64, lies: bool, color: &str) {
+    let (a, b) = (values.at(low), values.at(high));
+    let d = match lies {
+        true => format!(
+            "M{a} {y}H{b}M{a} {t}v{c}M{b} {t}v{c}",
+            a = Px(a),
+            b = Px(b),
+            y = Px(along),
+            t = Px(along - cap),
+            c = Px(2.0 * cap)
+        ),
+        false => format!(
+            "M{x} {a}V{b}M{l} {a}h{c}M{l} {b}h{c}",
+            a = Px(a),
+            b = Px(b),
+            x = Px(along),
+            l = Px(along - cap),
+            c = Px(2.0 * cap)
+        ),
+    };
+    sheet.canvas.push(format_args!("<path d=\"{d}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"1.4\"/>"));
+}
+
+pub fn dots(chart: &Chart, dots: &[Dot], size: Size) -> Sheet {
+    const ROW: f64 = 22.0;
+    let all = dots.iter().flat_map(|dot| [dot.value, dot.low, dot.high]);
+    let values = Scale::fit(all.clone(), &chart.y, 0.05);
+    let sheet = Sheet::new(size, chart.title.as_deref(), &chart.x.label);
+    // Dots of a section have its name above them.
+    let mut down = sheet.down;
+    let (mut middles, mut sections) = (Vec::new(), Vec::new());
+    let mut last: Option<&String> = None;
+    for dot in dots {
+        if dot.section.as_ref() != last
+            && let Some(section) = &dot.section
+        {
+            down += if last.is_some() { ROW + 6.0 } else { ROW };
+            sections.push((down - 6.0, section));
+        }
+        last = dot.section.as_ref();
+        middles.push(down + ROW / 2.0);
+        down += ROW;
+    }
+    let names: Vec<String> = dots.iter().map(|dot| dot.name.clone()).collect();
+    let top = sheet.down;
+    let (mut sheet, values) = beside(sheet, &chart.y, &names, &middles, values, down);
+    // Where the values are on both sides of 0, or an interval holds it, 0 is what they are compared with.
+    let (least, most) = all.fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
+    if least <= 0.0 && most >= 0.0 && !chart.y.time {
+        let zero = Px(values.at(0.0));
+        let (from, to) = (Px(top), Px(down));
+        let stroke = AXIS.light;
+        sheet
+            .canvas
+            .push(format_args!("<path d=\"M{zero} {from}V{to}\" stroke=\"{stroke}\" stroke-dasharray=\"4 3\"/>"));
+    }
+    for (y, section) in sections {
+        let text = SECTION.shortened(section, size.width() - 2.0 * EDGE);
+        let width = SECTION.width(&text);
+        // The lines behind end at the name.
+        sheet.canvas.rect((EDGE - 2.0, y - 11.0), (EDGE + width + 4.0, y + 4.0), super::SURFACE.light);
+        sheet.canvas.text((EDGE, y), SECTION, Anchor::Start, &text);
+        sheet.canvas.line((EDGE + width + 8.0, y - 4.0), (size.width() - 14.0, y - 4.0), GRID.light, 1.0);
+    }
+    for (dot, middle) in dots.iter().zip(middles) {
+        if dot.low < dot.high {
+            interval(&mut sheet, &values, (dot.low, dot.high), middle, 3.5, true, SERIES[0].light);
+        }
+        sheet.canvas.circle((values.at(dot.value), middle), 4.0, SERIES[0].light);
+    }
+    sheet
 }

@@ -1,74 +1,101 @@
 //! Lines, with their bands.
 
-use kuva::prelude::*;
+use super::super::palette::{RAW, SERIES};
+use super::super::{Chart, Line, Size};
+use super::canvas::Trace;
+use super::hue;
+use super::scale::Scale;
+use super::sheet::{Sheet, Swatch};
+use crate::stats::thin;
 
-use super::{Picture, hue, legend_height, text};
-use crate::report::chart::palette::{RAW, SERIES};
-use crate::report::chart::{Line, Size};
+/// Lines of fewer points show each of them.
+const FEW: usize = 24;
 
-pub fn lines(lines: &[Line], size: Size) -> Picture {
-    let mut plots = Vec::new();
+pub fn lines(chart: &Chart, lines: &[Line], size: Size) -> Sheet {
+    let xs = lines.iter().flat_map(|line| &line.points).map(|point| point.0);
+    let ys = lines.iter().flat_map(|line| {
+        let band = line.band.iter().flatten().flat_map(|(low, high)| [*low, *high]);
+        let smooth = line.smooth.iter().flatten().map(|point| point.1);
+        line.points.iter().map(|point| point.1).chain(smooth).chain(band)
+    });
+    let (x, y) = (Scale::fit(xs, &chart.x, 0.01), Scale::fit(ys, &chart.y, 0.05));
+    let (mut sheet, x, y) = chart.plane(size, x, y);
     for (i, line) in lines.iter().enumerate() {
-        for stretch in stretches(line) {
-            if let Some(band) = &line.band {
-                let ends = |at: &usize| (line.points[*at].0, band[*at].0, band[*at].1);
-                let whole: Vec<_> =
-                    stretch.iter().map(ends).filter(|(_, a, b)| a.is_finite() && b.is_finite()).collect();
-                let part = |f: fn(&(f64, f64, f64)) -> f64| whole.iter().map(f).collect::<Vec<_>>();
-                if whole.len() > 1 {
-                    let band = BandPlot::new(part(|p| p.0), part(|p| p.1), part(|p| p.2));
-                    plots.push(band.with_color(SERIES[hue(i)].light).with_opacity(0.15).into());
-                }
-            }
-        }
+        band(&mut sheet, line, &x, &y, SERIES[hue(i)].light);
     }
     // Raw lines first, so that no smooth one is under them.
-    for (i, line) in lines.iter().enumerate() {
-        if line.smooth.is_some() {
-            plots.extend(strokes(line, &line.points, RAW[hue(i)].light, 1.0, None, 0));
-        }
+    for (i, line) in lines.iter().enumerate().filter(|(_, line)| line.smooth.is_some()) {
+        stroke(&mut sheet, &line.points, &x, &y, RAW[hue(i)].light, 1.0, false);
     }
     for (i, line) in lines.iter().enumerate() {
-        let points = line.smooth.as_ref().unwrap_or(&line.points);
-        plots.extend(strokes(line, points, SERIES[hue(i)].light, 1.8, line.name.as_deref(), i / SERIES.len()));
+        // A gap is one of the smooth line too.
+        let seen = |(point, smooth): (&(f64, f64), &(f64, f64))| if point.1.is_nan() { *point } else { *smooth };
+        let smooth = line.smooth.as_ref().map(|smooth| line.points.iter().zip(smooth).map(seen).collect::<Vec<_>>());
+        stroke(
+            &mut sheet,
+            smooth.as_ref().unwrap_or(&line.points),
+            &x,
+            &y,
+            SERIES[hue(i)].light,
+            1.8,
+            i >= SERIES.len(),
+        );
     }
-    let named = lines.iter().filter(|line| line.name.is_some()).count();
-    Picture::of(plots, size.height() + legend_height(named, size))
-}
-
-/// Runs of points without a gap, as places in the line.
-fn stretches(line: &Line) -> Vec<Vec<usize>> {
-    let mut all = vec![Vec::new()];
-    for (at, (_, y)) in line.points.iter().enumerate() {
-        match all.last_mut() {
-            Some(last) if !y.is_nan() => last.push(at),
-            _ => all.push(Vec::new()),
-        }
-    }
-    all.retain(|stretch| !stretch.is_empty());
-    all
-}
-
-fn strokes(line: &Line, points: &[(f64, f64)], color: &str, width: f64, name: Option<&str>, round: usize) -> Vec<Plot> {
-    let mut name = name;
-    let stroke = |stretch: Vec<usize>| -> Plot {
-        let points: Vec<(f64, f64)> = stretch.iter().map(|at| points[*at]).filter(|(_, y)| y.is_finite()).collect();
-        let label = name.take();
-        if points.len() == 1 {
-            let dot = ScatterPlot::new().with_data(points).with_color(color).with_size(width + 1.0);
-            return match label {
-                Some(label) => dot.with_legend(text(label)).into(),
-                None => dot.into(),
-            };
-        }
-        let mut plot = LinePlot::new().with_data(points).with_color(color).with_stroke_width(width);
-        if round > 0 {
-            plot = plot.with_dashed();
-        }
-        if let Some(label) = label {
-            plot = plot.with_legend(text(label));
-        }
-        plot.into()
+    let entry = |(i, line): (usize, &Line)| {
+        let swatch = Swatch::Line { dashed: i >= SERIES.len() };
+        line.name.clone().map(|name| (name, SERIES[hue(i)].light, swatch))
     };
-    stretches(line).into_iter().map(stroke).collect()
+    let entries: Vec<_> = lines.iter().enumerate().filter_map(entry).collect();
+    sheet.legend(&entries);
+    sheet
+}
+
+/// What the ends of the intervals enclose, stretch by stretch.
+fn band(sheet: &mut Sheet, line: &Line, x: &Scale, y: &Scale, color: &str) {
+    let Some(band) = &line.band else { return };
+    let whole = |at: &usize| line.points[*at].1.is_finite() && band[*at].0.is_finite() && band[*at].1.is_finite();
+    let all: Vec<usize> = (0..band.len()).collect();
+    let mut trace = Trace::default();
+    for stretch in all.chunk_by(|a, b| whole(a) == whole(b)).filter(|stretch| stretch.len() > 1 && whole(&stretch[0])) {
+        trace.lift();
+        stretch.iter().for_each(|at| trace.to((x.at(line.points[*at].0), y.at(band[*at].1))));
+        stretch.iter().rev().for_each(|at| trace.to((x.at(line.points[*at].0), y.at(band[*at].0))));
+        trace.d.push('z');
+    }
+    if !trace.d.is_empty() {
+        sheet.canvas.push(format_args!("<path d=\"{}\" fill=\"{color}\" fill-opacity=\".15\"/>", trace.d));
+    }
+}
+
+/// A line with its gaps; a point between two of them is a dot.
+fn stroke(sheet: &mut Sheet, points: &[(f64, f64)], x: &Scale, y: &Scale, color: &str, width: f64, dashed: bool) {
+    let values: Vec<f64> = points.iter().map(|point| point.1).collect();
+    let kept = thin(&values, 2 * sheet.size.width() as usize);
+    let (mut trace, mut dots) = (Trace::default(), Trace::default());
+    let gap = |at: &usize| points[*at].1.is_nan();
+    for stretch in kept.chunk_by(|a, b| gap(a) == gap(b)).filter(|stretch| !gap(&stretch[0])) {
+        trace.lift();
+        let places = stretch.iter().map(|at| (x.at(points[*at].0), y.at(points[*at].1)));
+        if stretch.len() > 1 {
+            places.clone().for_each(|at| trace.to(at));
+        }
+        if stretch.len() == 1 || (points.len() <= FEW && width > 1.0) {
+            places.for_each(|at| dots.dot(at));
+        }
+    }
+    let canvas = &mut sheet.canvas;
+    if !trace.d.is_empty() {
+        let dashes = if dashed { " stroke-dasharray=\"5 3\"" } else { "" };
+        canvas.push(format_args!(
+            "<path d=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"{width}\" stroke-linejoin=\"round\"{dashes}/>",
+            trace.d
+        ));
+    }
+    if !dots.d.is_empty() {
+        canvas.push(format_args!(
+            "<path d=\"{}\" stroke=\"{color}\" stroke-width=\"{}\" stroke-linecap=\"round\"/>",
+            dots.d,
+            width + 3.2
+        ));
+    }
 }

@@ -1,49 +1,71 @@
 //! Clouds of points.
 
-use kuva::prelude::*;
+use std::collections::HashSet;
 
-use super::{Picture, hue, legend_height, text};
-use crate::report::chart::palette::{FAINT, SERIES};
-use crate::report::chart::{Cloud, CloudLook, Size};
+use super::super::palette::{FAINT, SERIES};
+use super::super::{Chart, Cloud, CloudLook, Size, Steps};
+use super::canvas::Trace;
+use super::hue;
+use super::scale::Scale;
+use super::sheet::{Sheet, Swatch};
 
-pub fn points(clouds: &[Cloud], size: Size, log_x: bool, log_y: bool) -> Picture {
-    let mut plots: Vec<Plot> = Vec::new();
-    for (i, cloud) in clouds.iter().enumerate() {
+/// Clouds of more points than this are drawn on a coarse grid.
+const MANY: usize = 2000;
+
+pub fn points(chart: &Chart, clouds: &[Cloud], size: Size) -> Sheet {
+    let all = || clouds.iter().flat_map(|cloud| &cloud.points);
+    let (x, y) = (all().map(|point| point.0), all().map(|point| point.1));
+    let (mut sheet, x, y) = chart.plane(size, Scale::fit(x, &chart.x, 0.03), Scale::fit(y, &chart.y, 0.05));
+    let mut entries = Vec::new();
+    for cloud in clouds {
         let color = match cloud.look {
-            CloudLook::Series => SERIES[hue(i)].light,
             CloudLook::Beaten => FAINT.light,
-            CloudLook::Front => SERIES[1].light,
+            CloudLook::Series(i) => SERIES[hue(i)].light,
         };
-        if cloud.look == CloudLook::Front && cloud.points.len() > 1 {
-            plots.push(LinePlot::new().with_data(cloud.points.clone()).with_color(color).with_stroke_width(1.2).into());
+        if let Some(steps) = cloud.steps {
+            front(&mut sheet, &cloud.points, steps, &x, &y, color);
         }
-        let mut plot = ScatterPlot::new().with_color(color).with_size(if cloud.points.len() > 300 { 2.5 } else { 3.5 });
-        plot = plot.with_data(apart(&cloud.points, clouds, log_x, log_y));
-        if let Some(name) = &cloud.name {
-            plot = plot.with_legend(text(name));
+        let radius = match cloud.points.len() {
+            ..=300 => 3.5,
+            301..=MANY => 2.5,
+            _ => 1.8,
+        };
+        let mut trace = Trace::default();
+        let mut seen = HashSet::new();
+        for (px, py) in cloud.points.iter().map(|point| (x.at(point.0), y.at(point.1))) {
+            // Of points that would cover each other all but one: a cloud of 100,000 runs is no larger than what can be seen.
+            let (px, py) = match cloud.points.len() {
+                ..=MANY => (px, py),
+                _ => ((px / 2.0).round() * 2.0, (py / 2.0).round() * 2.0),
+            };
+            if seen.insert(((px * 10.0).round() as i32, (py * 10.0).round() as i32)) {
+                trace.dot((px, py));
+            }
         }
-        plots.push(plot.into());
+        sheet.canvas.push(format_args!(
+            "<path d=\"{}\" stroke=\"{color}\" stroke-width=\"{}\" stroke-linecap=\"round\"/>",
+            trace.d,
+            2.0 * radius
+        ));
+        entries.extend(cloud.name.clone().map(|name| (name, color, Swatch::Dot)));
     }
-    let named = clouds.iter().filter(|cloud| cloud.name.is_some()).count();
-    Picture::of(plots, size.height() + legend_height(named, size))
+    sheet.legend(&entries);
+    sheet
 }
 
-/// Of points that would cover each other all but the first: a cloud of 100,000 runs is no larger than what can be seen.
-fn apart(points: &[(f64, f64)], all: &[Cloud], log_x: bool, log_y: bool) -> Vec<(f64, f64)> {
-    const CELLS: f64 = 400.0;
-    if points.len() < 2000 {
-        return points.to_vec();
+/// What can be had along a front: between two of its points no more than the worse one gives, so it goes in steps.
+fn front(sheet: &mut Sheet, points: &[(f64, f64)], steps: Steps, x: &Scale, y: &Scale, color: &str) {
+    let mut trace = Trace::default();
+    let mut last: Option<(f64, f64)> = None;
+    for (px, py) in points.iter().map(|point| (x.at(point.0), y.at(point.1))) {
+        if let Some((from_x, from_y)) = last {
+            trace.to(match steps {
+                Steps::AcrossFirst => (px, from_y),
+                Steps::UpFirst => (from_x, py),
+            });
+        }
+        trace.to((px, py));
+        last = Some((px, py));
     }
-    let scaled = |x: f64, log: bool| if log { x.ln() } else { x };
-    let range = |of: fn(&(f64, f64)) -> f64, log: bool| {
-        let values = all.iter().flat_map(|cloud| &cloud.points).map(|point| scaled(of(point), log));
-        values.fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)))
-    };
-    let cell = |x: f64, (least, most): (f64, f64)| {
-        if most > least { ((x - least) / (most - least) * CELLS).round() as i32 } else { 0 }
-    };
-    let (across, up) = (range(|p| p.0, log_x), range(|p| p.1, log_y));
-    let mut seen = std::collections::HashSet::new();
-    let first = |(x, y): &&(f64, f64)| seen.insert((cell(scaled(*x, log_x), across), cell(scaled(*y, log_y), up)));
-    points.iter().filter(first).copied().collect()
+    sheet.canvas.push(format_args!("<path d=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"1.2\"/>", trace.d));
 }

@@ -1,9 +1,18 @@
 //! Bars, dots and boxes: values of categories.
 
-use super::{MOST_CATEGORIES, Reading};
+use std::collections::HashMap;
+
+use super::{Ends, MOST_CATEGORIES, Reading};
 use crate::report::chart::columns::{ChartError, label};
 use crate::report::chart::palette::SERIES;
 use crate::report::chart::{Axis, BarSeries, Bars, Chart, ChartKind, Dot, Marks};
+
+/// A value with the ends of its interval; where there is none, they are where it is.
+fn with_ends(values: &[f64], interval: Option<&Ends>, row: usize) -> (f64, f64, f64) {
+    let value = values[row];
+    let end = |ends: &Vec<f64>| if ends[row].is_finite() { ends[row] } else { value };
+    interval.map_or((value, value, value), |(low, high)| (value, end(low), end(high)))
+}
 
 impl Reading<'_> {
     pub(super) fn categories(mut self) -> Result<Chart, ChartError> {
@@ -19,69 +28,77 @@ impl Reading<'_> {
         if y.is_empty() {
             return Err(self.missing("a column of categories and one of numbers"));
         }
-        if y.len() > 1 && (options.series.is_some() || options.kind == ChartKind::Dot) {
-            return Err(ChartError::Option("one column of values is enough here".to_string()));
+        if y.len() > 1 && options.series.is_some() {
+            return Err(ChartError::Option("several columns of values are series already".to_string()));
         }
         if y.len() > 1 && interval.is_some() && options.low.is_some() {
             return Err(ChartError::Option("one interval does not go with several columns of values".to_string()));
         }
         let interval = interval.filter(|_| y.len() == 1);
-        let value = |values: &[f64], row: usize| {
-            let end = |ends: &Vec<f64>| if ends[row].is_finite() { ends[row] } else { values[row] };
-            match &interval {
-                Some((low, high)) => (values[row], end(low), end(high)),
-                None => (values[row], values[row], values[row]),
-            }
-        };
-        let categories = self.columns.labels(x);
-        if options.kind == ChartKind::Dot {
-            let values = self.columns.numbers(y[0], "a dot")?;
-            let finite = (0..values.len()).filter(|row| values[*row].is_finite());
-            let mut dots: Vec<Dot> = finite
-                .map(|row| {
-                    let (value, low, high) = value(&values, row);
-                    Dot { name: categories[row].clone(), value, low, high }
-                })
-                .collect();
-            self.left_out(values.len() - dots.len());
-            if dots.is_empty() {
-                return Err(ChartError::Empty("no value is a finite number".to_string()));
-            }
-            self.at_most(&mut dots, MOST_CATEGORIES, "rows");
-            let x = self.axis(&y, options.y_label.as_ref(), false);
-            let y = Axis { label: options.x_label.as_deref().map(label).unwrap_or_default(), log: false, time: false };
-            return Ok(self.chart(x, y, Marks::Dots(dots)));
+        match options.kind {
+            ChartKind::Dot => self.dots(x, y[0], interval),
+            _ => self.bars(x, &y, interval),
         }
-        let series = match &options.series {
-            Some(name) => Some(self.columns.named(name)?),
-            None => None,
+    }
+
+    fn dots(mut self, x: usize, y: usize, interval: Option<Ends>) -> Result<Chart, ChartError> {
+        let options = self.options;
+        let names = self.run_names(x);
+        let sections = self.named_series()?.map(|at| self.columns.labels(at));
+        let values = self.columns.numbers(y, "a dot")?;
+        let mut rows: Vec<usize> = (0..values.len()).filter(|row| values[*row].is_finite()).collect();
+        self.left_out(values.len() - rows.len());
+        if rows.is_empty() {
+            return Err(ChartError::Empty("no value is a finite number".to_string()));
+        }
+        if let Some(sections) = &sections {
+            // What belongs to a section stands in it, wherever it came.
+            let mut first: HashMap<&String, usize> = HashMap::new();
+            sections.iter().enumerate().for_each(|(row, section)| _ = first.entry(section).or_insert(row));
+            rows.sort_by_key(|row| first[&sections[*row]]);
+        }
+        self.at_most(&mut rows, MOST_CATEGORIES, "rows");
+        let dot = |row: usize| {
+            let (value, low, high) = with_ends(&values, interval.as_ref(), row);
+            Dot { section: sections.as_ref().map(|all| all[row].clone()), name: names[row].clone(), value, low, high }
         };
+        let dots = rows.into_iter().map(dot).collect();
+        let up = self.axis(&[y], options.y_label.as_ref(), false)?;
+        let along = Axis { label: options.x_label.as_deref().map(label).unwrap_or_default(), log: false, time: false };
+        Ok(self.chart(along, up, Marks::Dots(dots)))
+    }
+
+    fn bars(mut self, x: usize, y: &[usize], interval: Option<Ends>) -> Result<Chart, ChartError> {
+        let options = self.options;
+        let categories = self.run_names(x);
         let mut order: Vec<String> = Vec::new();
+        let mut places: HashMap<&String, usize> = HashMap::new();
         for category in &categories {
-            if !order.contains(category) && order.len() <= MOST_CATEGORIES {
+            let next = places.len();
+            if *places.entry(category).or_insert(next) == next && next < MOST_CATEGORIES {
                 order.push(category.clone());
             }
         }
-        let distinct = categories.iter().collect::<std::collections::BTreeSet<_>>().len();
-        if distinct > MOST_CATEGORIES {
-            order.truncate(MOST_CATEGORIES);
-            self.notes.push(format!("the first {MOST_CATEGORIES} of {distinct} categories are drawn"));
-        }
+        self.first_of(places.len(), MOST_CATEGORIES, "categories");
+        let groups = self.series(self.named_series()?);
+        let single = groups.len() == 1 && options.series.is_none();
         let mut bars = Vec::new();
-        let mut twice = false;
-        for column in &y {
-            let values = self.columns.numbers(*column, "a bar")?;
-            for (name, rows) in self.series(series) {
+        let (mut twice, mut left_out) = (false, 0);
+        for column in y {
+            let values = self.columns.plain_numbers(*column, "a bar, which begins at 0,")?;
+            for (name, rows) in &groups {
                 let mut found = vec![(f64::NAN, f64::NAN, f64::NAN); order.len()];
                 let mut seen = vec![false; order.len()];
-                for row in rows {
-                    let Some(at) = order.iter().position(|category| *category == categories[row]) else { continue };
-                    twice |= std::mem::replace(&mut seen[at], true);
-                    if values[row].is_finite() {
-                        found[at] = value(&values, row);
+                for row in rows.iter().copied() {
+                    let at = places[&categories[row]];
+                    let Some(seen) = seen.get_mut(at) else { continue };
+                    twice |= std::mem::replace(seen, true);
+                    match values[row].is_finite() {
+                        true => found[at] = with_ends(&values, interval.as_ref(), row),
+                        false => left_out += 1,
                     }
                 }
-                let name = name.or_else(|| (y.len() > 1).then(|| label(&self.columns.name(*column))));
+                let name = if single && y.len() > 1 { Some(self.named_with_unit(*column)) } else { name.clone() };
                 bars.push(BarSeries { name, values: found });
             }
         }
@@ -91,14 +108,15 @@ impl Reading<'_> {
                 "a category of '{name}' comes twice: group by it, or name the column that tells them apart as series"
             )));
         }
+        self.not_drawn(left_out, "bar", "without a finite value");
         if bars.iter().all(|series| series.values.iter().all(|(value, ..)| value.is_nan())) {
             return Err(ChartError::Empty("no value is a finite number".to_string()));
         }
         self.at_most(&mut bars, SERIES.len(), "series");
-        let axis = self.axis(&y, options.y_label.as_ref(), false);
+        let axis = self.axis(y, options.y_label.as_ref(), false)?;
         let named = match options.x_label.as_deref() {
             Some(text) => label(text),
-            None if series.is_some() => label(&self.columns.name(x)),
+            None if options.series.is_some() => label(&self.columns.name(x)),
             None => String::new(),
         };
         let x = Axis { label: named, log: false, time: false };
@@ -115,27 +133,31 @@ impl Reading<'_> {
         if y.is_empty() || (y.len() > 1 && options.x.is_some()) {
             return Err(self.missing("a column of numbers, and one of categories where there are several"));
         }
+        let axis = self.axis(&y, options.y_label.as_ref(), options.log_y)?;
         let mut boxes: Vec<(String, Vec<f64>)> = Vec::new();
-        let mut left_out = 0;
+        let (mut left_out, mut below) = (0, 0);
         for column in &y {
             let values = self.columns.numbers(*column, "a box")?;
             let groups = if y.len() > 1 { self.series(None) } else { self.series(x) };
             for (name, rows) in groups {
-                let fits = |x: &f64| x.is_finite() && !(options.log_y && *x <= 0.0);
                 let all = rows.len();
-                let kept: Vec<f64> = rows.into_iter().map(|row| values[row]).filter(fits).collect();
-                left_out += all - kept.len();
+                let finite: Vec<f64> = rows.into_iter().map(|row| values[row]).filter(|x| x.is_finite()).collect();
+                let there = finite.len();
+                let kept: Vec<f64> = finite.into_iter().filter(|x| !options.log_y || *x > 0.0).collect();
+                left_out += all - there;
+                below += there - kept.len();
                 if !kept.is_empty() {
-                    boxes.push((name.unwrap_or_else(|| label(&self.columns.name(*column))), kept));
+                    boxes.push((name.unwrap_or_else(|| self.named_with_unit(*column)), kept));
                 }
             }
         }
-        self.left_out(left_out);
+        let what = if y.len() > 1 { "value" } else { "row" };
+        self.not_drawn(left_out, what, "without a finite value");
+        self.below(below, what);
         if boxes.is_empty() {
             return Err(ChartError::Empty("no value is a finite number".to_string()));
         }
-        self.at_most(&mut boxes, MOST_CATEGORIES / 2, "categories");
-        let axis = self.axis(&y, options.y_label.as_ref(), options.log_y);
+        self.at_most(&mut boxes, MOST_CATEGORIES, "categories");
         let x = Axis { label: options.x_label.as_deref().map(label).unwrap_or_default(), log: false, time: false };
         Ok(self.chart(x, axis, Marks::Boxes(boxes)))
     }

@@ -1,5 +1,7 @@
 //! Heat maps.
 
+use std::collections::HashMap;
+
 use super::{MOST_CATEGORIES, Reading};
 use crate::report::chart::columns::ChartError;
 use crate::report::chart::{Chart, Grid, Marks};
@@ -11,9 +13,9 @@ impl Reading<'_> {
             Some(name) => self.pick(Some(name), &[], |_, _| true)?,
             // Numbers may well be categories here, so the cell's is the last.
             None => {
-                let names = self.columns.names().len();
-                let usual = ["value", "score", "mean"].iter().find_map(|name| self.columns.find(name));
-                let value = usual.or_else(|| (0..names).rev().find(|at| self.columns.is_number(*at)));
+                let free = |at: &usize| !self.taken.contains(at) && self.columns.is_number(*at);
+                let usual = ["value", "score", "mean"].iter().filter_map(|name| self.columns.find(name)).find(free);
+                let value = usual.or_else(|| (0..self.columns.names().len()).rev().find(free));
                 self.taken.extend(value);
                 value
             }
@@ -23,28 +25,30 @@ impl Reading<'_> {
         let (Some(value), Some(x), Some(y)) = (value, x, y) else {
             return Err(self.missing("two columns of categories and one of numbers"));
         };
-        let (columns, rows) = (self.levels(x), self.levels(y));
-        if columns.len() > MOST_CATEGORIES || rows.len() > MOST_CATEGORIES {
-            return Err(ChartError::Option(format!("a heat map has at most {MOST_CATEGORIES} rows and columns")));
-        }
+        let (mut columns, mut rows) = (self.levels(x), self.levels(y));
+        self.at_most(&mut columns, MOST_CATEGORIES, "columns");
+        self.at_most(&mut rows, MOST_CATEGORIES, "rows");
+        let places = |levels: &[String]| -> HashMap<String, usize> {
+            levels.iter().enumerate().map(|(i, level)| (level.clone(), i)).collect()
+        };
+        let (column_of, row_of) = (places(&columns), places(&rows));
         let (xs, ys) = (self.columns.labels(x), self.columns.labels(y));
-        let numbers = self.columns.numbers(value, "a cell")?;
+        let numbers = self.columns.plain_numbers(value, "a cell")?;
         let mut values = vec![vec![f64::NAN; columns.len()]; rows.len()];
         let mut seen = vec![vec![false; columns.len()]; rows.len()];
         for (row, number) in numbers.into_iter().enumerate() {
-            let at = |levels: &[String], level: &String| levels.iter().position(|l| l == level).expect("it is one");
-            let (i, j) = (at(&rows, &ys[row]), at(&columns, &xs[row]));
-            if std::mem::replace(&mut seen[i][j], true) {
+            let (Some(i), Some(j)) = (row_of.get(&ys[row]), column_of.get(&xs[row])) else { continue };
+            if std::mem::replace(&mut seen[*i][*j], true) {
                 return Err(ChartError::Option("a cell comes twice: group by both categories".to_string()));
             }
-            values[i][j] = if number.is_finite() { number } else { f64::NAN };
+            values[*i][*j] = if number.is_finite() { number } else { f64::NAN };
         }
         if values.iter().flatten().all(|x| x.is_nan()) {
             return Err(ChartError::Empty("no value is a finite number".to_string()));
         }
-        let (across, down) =
-            (self.axis(&[x], options.x_label.as_ref(), false), self.axis(&[y], options.y_label.as_ref(), false));
-        let label = self.axis(&[value], None, false).label;
+        let across = self.axis(&[x], options.x_label.as_ref(), false)?;
+        let down = self.axis(&[y], options.y_label.as_ref(), false)?;
+        let label = self.named_with_unit(value);
         Ok(self.chart(across, down, Marks::Grid(Grid { rows, columns, values, label })))
     }
 

@@ -3,16 +3,15 @@
 mod categories;
 mod grid;
 mod lines;
+mod names;
 mod points;
-
-use std::collections::HashMap;
 
 use arrow::array::RecordBatch;
 
 use super::columns::{ChartError, Columns, label};
 use super::{Axis, Chart, ChartKind, ChartOptions, Marks};
 
-/// Lines and clouds that can be told apart.
+/// Lines that can be told apart.
 const MOST_SERIES: usize = 16;
 /// Categories that have room.
 const MOST_CATEGORIES: usize = 60;
@@ -25,8 +24,9 @@ impl Chart {
     /// # Errors
     /// [`ChartError`]: a column that is not there or of the wrong type, options that do not fit the kind, nothing to draw.
     pub fn of(rows: &RecordBatch, options: &ChartOptions) -> Result<Chart, ChartError> {
-        let reading = Reading { columns: Columns::new(rows), options, taken: Vec::new(), notes: Vec::new() };
+        let mut reading = Reading { columns: Columns::new(rows), options, taken: Vec::new(), notes: Vec::new() };
         reading.check()?;
+        reading.reserve();
         match options.kind {
             ChartKind::Line => reading.line(),
             ChartKind::Bar | ChartKind::Dot => reading.categories(),
@@ -56,7 +56,7 @@ impl Reading<'_> {
         let options = self.options;
         let kind = options.kind;
         let slips = [
-            ("series", options.series.is_some() && !matches!(kind, Line | Bar | Scatter)),
+            ("series", options.series.is_some() && matches!(kind, Box | Heat)),
             ("low", options.low.is_some() && !matches!(kind, Line | Bar | Dot)),
             ("high", options.high.is_some() && !matches!(kind, Line | Bar | Dot)),
             ("value", options.value.is_some() && kind != Heat),
@@ -73,10 +73,21 @@ impl Reading<'_> {
         if options.smooth.is_some_and(|alpha| !(alpha > 0.0 && alpha <= 1.0)) {
             return Err(ChartError::Option("smooth is a number above 0 and at most 1".to_string()));
         }
+        if options.y.len() > 1 && matches!(kind, Dot | Scatter | Heat | Pareto) {
+            return Err(ChartError::Option(format!("chart={} takes one column as y", kind.name())));
+        }
         if self.columns.len() == 0 {
             return Err(ChartError::Empty("the answer has no rows".to_string()));
         }
         Ok(())
+    }
+
+    /// What has a part by name is nothing's default.
+    fn reserve(&mut self) {
+        let options = self.options;
+        let single = [&options.x, &options.series, &options.low, &options.high, &options.value];
+        let named = single.into_iter().flatten().chain(&options.y);
+        self.taken.extend(named.filter_map(|name| self.columns.find(name)));
     }
 
     fn missing(&self, needs: &'static str) -> ChartError {
@@ -102,7 +113,13 @@ impl Reading<'_> {
         Ok(found)
     }
 
-    /// The columns of an interval: those that were named, else `low` and `high`.
+    /// The column that was named as series.
+    fn named_series(&self) -> Result<Option<usize>, ChartError> {
+        self.options.series.as_deref().map(|name| self.columns.named(name)).transpose()
+    }
+
+    /// The columns of an interval: those that were named, else `low` and `high`. Where the lower end is above the upper one,
+    /// there is none.
     fn interval(&mut self) -> Result<Option<Ends>, ChartError> {
         let (low, high) = match (&self.options.low, &self.options.high) {
             (Some(low), Some(high)) => (self.columns.named(low)?, self.columns.named(high)?),
@@ -112,7 +129,15 @@ impl Reading<'_> {
             },
         };
         self.taken.extend([low, high]);
-        Ok(Some((self.columns.numbers(low, "an interval")?, self.columns.numbers(high, "an interval")?)))
+        let (mut lows, mut highs) =
+            (self.columns.numbers(low, "an interval")?, self.columns.numbers(high, "an interval")?);
+        let mut turned = 0;
+        for (low, high) in lows.iter_mut().zip(&mut highs).filter(|(low, high)| low > high) {
+            (*low, *high) = (f64::NAN, f64::NAN);
+            turned += 1;
+        }
+        self.not_drawn(turned, "interval", "whose low is above its high");
+        Ok(Some((lows, highs)))
     }
 
     /// The columns of values: those that were named, else one.
@@ -129,61 +154,94 @@ impl Reading<'_> {
         Ok(found)
     }
 
-    /// An axis named after its column, with the unit of the metric where one is known.
-    fn axis(&self, columns: &[usize], label: Option<&String>, log: bool) -> Axis {
+    /// An axis named after its columns, with the unit of the metric where one is known.
+    fn axis(&self, columns: &[usize], label: Option<&String>, log: bool) -> Result<Axis, ChartError> {
         let time = columns.first().is_some_and(|at| self.columns.is_time(*at));
-        if let Some(label) = label {
-            return Axis { label: super::columns::label(label), log, time };
+        if columns.iter().any(|at| self.columns.is_time(*at) != time) {
+            return Err(ChartError::Option("times and numbers do not share an axis".to_string()));
         }
-        let [only] = columns else { return Axis { label: String::new(), log, time } };
-        let name = self.columns.name(*only);
-        // In rows of series the metric is named in a column of its own.
+        if let (true, true, [first, ..]) = (log, time, columns) {
+            let (name, holds) = (self.columns.name(*first), "times");
+            return Err(ChartError::NotNumbers { name, holds, what: "a logarithmic axis" });
+        }
+        let label = match label {
+            Some(label) => super::columns::label(label),
+            None => match columns {
+                [only] => self.named_with_unit(*only),
+                several => self.shared_name(several),
+            },
+        };
+        Ok(Axis { label, log, time })
+    }
+
+    /// What several columns have in common: their unit, else all of their names.
+    fn shared_name(&self, columns: &[usize]) -> String {
+        let units: Vec<_> = columns.iter().map(|at| self.unit(*at)).collect();
+        match units.first() {
+            Some(Some(unit)) if units.iter().all(|other| other.as_ref() == Some(unit)) => label(unit),
+            _ => columns.iter().map(|at| self.named_with_unit(*at)).collect::<Vec<_>>().join(", "),
+        }
+    }
+
+    /// In rows of series the metric is named in a column of its own.
+    fn metric(&self, column: usize) -> String {
+        let name = self.columns.name(column);
         let key = ["key", "metric"].iter().find_map(|key| self.columns.find(key)).and_then(|at| {
             let keys = self.columns.labels(at);
             keys.first().filter(|first| keys.iter().all(|key| key == *first)).cloned()
         });
-        let metric = match key {
+        match key {
             Some(key) if ["value", "score", "mean", "effect", "difference"].contains(&name.as_str()) => key,
-            _ => name.clone(),
-        };
-        let shown = if name == "value" { metric.clone() } else { name };
-        let label = match self.options.units.get(&metric) {
-            Some(unit) => format!("{shown} ({unit})"),
-            None => shown,
-        };
-        Axis { label: super::columns::label(&label), log, time }
+            _ => name,
+        }
+    }
+
+    fn unit(&self, column: usize) -> Option<String> {
+        if self.columns.is_duration(column) {
+            return Some("s".to_string());
+        }
+        let metric = self.metric(column);
+        let plain = ["metrics.", "best."].iter().find_map(|before| metric.strip_prefix(before)).unwrap_or(&metric);
+        self.options.units.get(&metric).or_else(|| self.options.units.get(plain)).cloned()
+    }
+
+    fn named_with_unit(&self, column: usize) -> String {
+        let name = self.columns.name(column);
+        let shown = if name == "value" { self.metric(column) } else { name };
+        match self.unit(column) {
+            Some(unit) => label(&format!("{shown} ({unit})")),
+            None => label(&shown),
+        }
     }
 
     fn chart(self, x: Axis, y: Axis, marks: Marks) -> Chart {
         Chart { title: self.options.title.as_deref().map(label), x, y, marks, notes: self.notes }
     }
 
-    /// The rows of each series, in the order in which they first come.
-    fn series(&self, column: Option<usize>) -> Vec<(Option<String>, Vec<usize>)> {
-        let all = 0..self.columns.len();
-        let Some(column) = column else { return vec![(None, all.collect())] };
-        let mut order: Vec<(Option<String>, Vec<usize>)> = Vec::new();
-        let mut places: HashMap<String, usize> = HashMap::new();
-        for (row, name) in self.columns.labels(column).into_iter().enumerate() {
-            let at = *places.entry(name).or_insert_with_key(|name| {
-                order.push((Some(name.clone()), Vec::new()));
-                order.len() - 1
-            });
-            order[at].1.push(row);
-        }
-        order
+    fn at_most<T>(&mut self, found: &mut Vec<T>, most: usize, what: &str) {
+        self.first_of(found.len(), most, what);
+        found.truncate(most);
     }
 
-    fn at_most<T>(&mut self, found: &mut Vec<T>, most: usize, what: &str) {
-        if found.len() > most {
-            self.notes.push(format!("the first {most} of {} {what} are drawn", found.len()));
-            found.truncate(most);
+    fn first_of(&mut self, there_are: usize, most: usize, what: &str) {
+        if there_are > most {
+            self.notes.push(format!("the first {most} of {there_are} {what} are drawn"));
+        }
+    }
+
+    /// Notes what has no place in the picture.
+    fn not_drawn(&mut self, n: usize, what: &str, why: &str) {
+        if n > 0 {
+            let s = if n == 1 { "" } else { "s" };
+            self.notes.push(format!("not drawn: {n} {what}{s} {why}"));
         }
     }
 
     fn left_out(&mut self, rows: usize) {
-        if rows > 0 {
-            self.notes.push(format!("{rows} rows without a finite value are not drawn"));
-        }
+        self.not_drawn(rows, "row", "without a finite value");
+    }
+
+    fn below(&mut self, n: usize, what: &str) {
+        self.not_drawn(n, what, "at or below 0, where a logarithmic axis has no place");
     }
 }
