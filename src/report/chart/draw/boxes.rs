@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::palette::{INK, SERIES};
 use super::super::{Chart, Size};
-use super::canvas::{Px, Trace};
+use super::canvas::{Px, Stroke, Trace};
 use super::categories::{Standing, lying, standing};
 use super::scale::Scale;
 use super::sheet::Sheet;
@@ -50,14 +50,10 @@ pub fn boxes(chart: &Chart, boxes: &[(String, Vec<f64>)], size: Size) -> Sheet {
             }
         }
     }
-    sheet.canvas.push(format_args!("<path d=\"{whiskers}\" stroke=\"{}\" stroke-width=\"1.4\"/>", SERIES[0].light));
-    sheet.canvas.push(format_args!("<path d=\"{medians}\" stroke=\"{}\" stroke-width=\"2\"/>", INK.light));
+    sheet.canvas.path(whiskers, Stroke::new(SERIES[0].light, 1.5));
+    sheet.canvas.path(medians, Stroke::new(INK.light, 2.0));
     if !outside.d.is_empty() {
-        let color = SERIES[0].light;
-        sheet.canvas.push(format_args!(
-            "<path d=\"{}\" stroke=\"{color}\" stroke-width=\"5\" stroke-linecap=\"round\"/>",
-            outside.d
-        ));
+        sheet.canvas.dots(outside.d, SERIES[0].light, 5.0);
     }
     sheet
 }

@@ -1,9 +1,13 @@
-//! The text of a picture: elements of SVG, their numbers no longer than the eye needs.
+//! What a picture is drawn with: elements of kuva's, which kuva writes as SVG. Numbers of paths, which are most of the bytes, are
+//! no longer than the eye needs.
 
 use std::fmt::{self, Write};
 
+use kuva::backend::svg::SvgBackend;
+use kuva::render::color::Color;
+use kuva::render::render::{PathData, Primitive, Scene};
+
 use super::text::Font;
-use crate::export::escape_html;
 
 /// A place or a length in pixels, to a tenth.
 #[derive(Debug, Clone, Copy)]
@@ -26,81 +30,128 @@ fn tenths(f: &mut impl Write, tenths: i64) -> fmt::Result {
 }
 
 /// Where a text stands from its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Anchor {
-    Start,
-    Middle,
-    End,
+pub use kuva::render::render::TextAnchor as Anchor;
+
+/// How a path is drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Stroke<'a> {
+    pub color: &'a str,
+    pub width: f64,
+    /// Lengths of dashes and gaps.
+    pub dashes: Option<&'a str>,
 }
 
-/// Elements, one behind the other.
+impl<'a> Stroke<'a> {
+    pub fn new(color: &'a str, width: f64) -> Self {
+        Stroke { color, width, dashes: None }
+    }
+}
+
+/// Elements of kuva's, one behind the other.
 #[derive(Debug, Default)]
 pub struct Canvas {
-    pub body: String,
+    elements: Vec<Primitive>,
+}
+
+/// A quarter of a pixel is near enough; kuva writes such numbers in few digits.
+fn near(x: f64) -> f64 {
+    (x * 4.0).round() / 4.0
 }
 
 impl Canvas {
-    pub fn push(&mut self, element: fmt::Arguments<'_>) {
-        self.body.write_fmt(element).expect("a string takes all");
-    }
-
     pub fn line(&mut self, from: (f64, f64), to: (f64, f64), stroke: &str, width: f64) {
-        let ((x1, y1), (x2, y2)) = (from, to);
-        self.push(format_args!(
-            "<line x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\" stroke=\"{stroke}\" stroke-width=\"{}\"/>",
-            Px(x1),
-            Px(y1),
-            Px(x2),
-            Px(y2),
-            Px(width)
-        ));
+        let [x1, y1, x2, y2] = [from.0, from.1, to.0, to.1].map(near);
+        let stroke = stroke.into();
+        self.elements.push(Primitive::Line { x1, y1, x2, y2, stroke, stroke_width: width, stroke_dasharray: None });
     }
 
     /// A rectangle between two corners.
     pub fn rect(&mut self, from: (f64, f64), to: (f64, f64), fill: &str) {
-        let (x, y) = (from.0.min(to.0), from.1.min(to.1));
-        let (width, height) = ((from.0 - to.0).abs(), (from.1 - to.1).abs());
-        self.push(format_args!(
-            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{fill}\"/>",
-            Px(x),
-            Px(y),
-            Px(width),
-            Px(height)
-        ));
+        let [x1, y1, x2, y2] = [from.0, from.1, to.0, to.1].map(near);
+        let (x, y, width, height) = (x1.min(x2), y1.min(y2), (x1 - x2).abs(), (y1 - y2).abs());
+        let fill = fill.into();
+        self.elements.push(Primitive::Rect {
+            x,
+            y,
+            width,
+            height,
+            fill,
+            stroke: None,
+            stroke_width: None,
+            opacity: None,
+        });
     }
 
-    pub fn circle(&mut self, at: (f64, f64), radius: f64, fill: &str) {
-        self.push(format_args!(
-            "<circle cx=\"{}\" cy=\"{}\" r=\"{}\" fill=\"{fill}\"/>",
-            Px(at.0),
-            Px(at.1),
-            Px(radius)
-        ));
+    pub fn circle(&mut self, at: (f64, f64), r: f64, fill: &str) {
+        let (cx, cy) = (near(at.0), near(at.1));
+        let fill = fill.into();
+        let circle = Primitive::Circle { cx, cy, r, fill, fill_opacity: None, stroke: None, stroke_width: None };
+        self.elements.push(circle);
+    }
+
+    pub fn path(&mut self, d: String, stroke: Stroke<'_>) {
+        self.elements.push(Primitive::Path(Box::new(PathData {
+            d,
+            fill: None,
+            stroke: stroke.color.into(),
+            stroke_width: stroke.width,
+            opacity: None,
+            stroke_dasharray: stroke.dashes.map(str::to_string),
+        })));
+    }
+
+    /// What a path encloses, to be seen through.
+    pub fn area(&mut self, d: String, fill: &str) {
+        self.elements.push(Primitive::Path(Box::new(PathData {
+            d,
+            fill: Some(fill.into()),
+            stroke: Color::None,
+            stroke_width: 0.0,
+            opacity: Some(0.15),
+            stroke_dasharray: None,
+        })));
+    }
+
+    /// The dots of a [`Trace`]: circles of their own would take ten times the bytes.
+    pub fn dots(&mut self, d: String, color: &str, diameter: f64) {
+        let round = Some("stroke-linecap=\"round\"".to_string());
+        self.elements.push(Primitive::GroupStart { transform: None, title: None, extra_attrs: round });
+        self.path(d, Stroke::new(color, diameter));
+        self.elements.push(Primitive::GroupEnd);
     }
 
     /// A text on its baseline, in the colour of all text.
     pub fn text(&mut self, at: (f64, f64), font: Font, anchor: Anchor, text: &str) {
-        self.written(at, font, anchor, text, "");
+        self.written(at, font, anchor, text, None, None);
     }
 
-    /// A text with more attributes.
-    pub fn written(&mut self, at: (f64, f64), font: Font, anchor: Anchor, text: &str, more: &str) {
+    /// A text of another colour, or turned by so many degrees.
+    pub fn written(
+        &mut self,
+        (x, y): (f64, f64),
+        font: Font,
+        anchor: Anchor,
+        text: &str,
+        color: Option<&str>,
+        rotate: Option<f64>,
+    ) {
         if text.is_empty() {
             return;
         }
-        let anchor = match anchor {
-            Anchor::Start => "",
-            Anchor::Middle => " text-anchor=\"middle\"",
-            Anchor::End => " text-anchor=\"end\"",
-        };
-        let weight = if font.bold { " font-weight=\"600\"" } else { "" };
-        self.push(format_args!(
-            "<text x=\"{}\" y=\"{}\" font-size=\"{}\"{weight}{anchor}{more}>{}</text>",
-            Px(at.0),
-            Px(at.1),
-            Px(font.size),
-            escape_html(text)
-        ));
+        // Between two dollar signs kuva would see a formula.
+        let content = text.replace('$', "\\$");
+        let (x, y) = (near(x), near(y));
+        let (size, bold, color) = (font.size as u32, font.bold, color.map(Color::from));
+        self.elements.push(Primitive::Text { x, y, content, size, anchor, rotate, bold, color });
+    }
+
+    /// What is drawn, as SVG.
+    pub fn svg(self) -> String {
+        let mut scene = Scene::new(0.0, 0.0).with_background(None);
+        scene.elements = self.elements;
+        let svg = SvgBackend::new().render_scene(&scene);
+        // The first tag is that of the sheet.
+        svg.split_once('>').map_or("", |(_, body)| body).trim_end_matches("</svg>").to_string()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::palette::{AXIS, GRID, INK, SERIES};
 use super::super::{Axis, Bars, Chart, Dot, Size};
-use super::canvas::{Anchor, Px};
+use super::canvas::{Anchor, Px, Stroke};
 use super::hue;
 use super::scale::Scale;
 use super::sheet::{EDGE, Sheet, Swatch};
@@ -137,7 +137,7 @@ fn interval(sheet: &mut Sheet, values: &Scale, (low, high): (f64, f64), along: f
             c = Px(2.0 * cap)
         ),
     };
-    sheet.canvas.push(format_args!("<path d=\"{d}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"1.4\"/>"));
+    sheet.canvas.path(d, Stroke::new(color, 1.5));
 }
 
 pub fn dots(chart: &Chart, dots: &[Dot], size: Size) -> Sheet {
@@ -166,12 +166,8 @@ pub fn dots(chart: &Chart, dots: &[Dot], size: Size) -> Sheet {
     // Where the values are on both sides of 0, or an interval holds it, 0 is what they are compared with.
     let (least, most) = all.fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
     if least <= 0.0 && most >= 0.0 && !chart.y.time {
-        let zero = Px(values.at(0.0));
-        let (from, to) = (Px(top), Px(down));
-        let stroke = AXIS.light;
-        sheet
-            .canvas
-            .push(format_args!("<path d=\"M{zero} {from}V{to}\" stroke=\"{stroke}\" stroke-dasharray=\"4 3\"/>"));
+        let zero = format!("M{} {}V{}", Px(values.at(0.0)), Px(top), Px(down));
+        sheet.canvas.path(zero, Stroke { dashes: Some("4 3"), ..Stroke::new(AXIS.light, 1.0) });
     }
     for (y, section) in sections {
         let text = SECTION.shortened(section, size.width() - 2.0 * EDGE);

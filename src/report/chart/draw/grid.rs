@@ -2,7 +2,7 @@
 
 use super::super::palette::{self, GRID};
 use super::super::{Chart, Grid, Size};
-use super::canvas::{Anchor, Px};
+use super::canvas::{Anchor, Px, Stroke};
 use super::scale::{digits, number};
 use super::sheet::{EDGE, Sheet};
 use super::text::{AXIS_NAME, BODY};
@@ -32,14 +32,13 @@ pub fn grid(chart: &Chart, grid: &Grid, size: Size) -> Sheet {
                 let ink = if share(*value) < 0.48 { palette::ON_DARK } else { palette::ON_LIGHT };
                 let at = (x + width / 2.0, y + height / 2.0 + 4.0);
                 let text = digits(*value, digits_shown);
-                sheet.canvas.written(at, BODY, Anchor::Middle, &text, &format!(" fill=\"{ink}\""));
+                sheet.canvas.written(at, BODY, Anchor::Middle, &text, Some(ink), None);
             }
         }
         sheet.canvas.text((left - 6.0, y + height / 2.0 + 4.0), BODY, Anchor::End, &names[i]);
     }
     let (x, y, w, h) = (Px(left), Px(top), Px(width * grid.columns.len() as f64), Px(bottom - top));
-    let frame = GRID.light;
-    sheet.canvas.push(format_args!("<path d=\"M{x} {y}h{w}v{h}H{x}z\" fill=\"none\" stroke=\"{frame}\"/>"));
+    sheet.canvas.path(format!("M{x} {y}h{w}v{h}H{x}z"), Stroke::new(GRID.light, 1.0));
     sheet.down = bottom + columns(&mut sheet, grid, left, width, bottom);
     sheet.name_across(&chart.x.label, left + width * grid.columns.len() as f64 / 2.0);
     colors(&mut sheet, &grid.label, least, most);
@@ -77,8 +76,7 @@ fn columns(sheet: &mut Sheet, grid: &Grid, left: f64, width: f64, bottom: f64) -
     let mut highest: f64 = 0.0;
     for (j, name) in names.iter().enumerate().step_by(every) {
         let (x, y) = (middle(j) + 4.0, bottom + 6.0);
-        let turned = format!(" transform=\"rotate(-90,{},{})\"", Px(x), Px(y));
-        sheet.canvas.written((x, y), BODY, Anchor::End, name, &turned);
+        sheet.canvas.written((x, y), BODY, Anchor::End, name, None, Some(-90.0));
         highest = highest.max(BODY.width(name));
     }
     highest + 10.0

@@ -2,7 +2,7 @@
 
 use super::super::palette::{RAW, SERIES};
 use super::super::{Chart, Line, Size};
-use super::canvas::Trace;
+use super::canvas::{Stroke, Trace};
 use super::hue;
 use super::scale::Scale;
 use super::sheet::{Sheet, Swatch};
@@ -37,7 +37,7 @@ pub fn lines(chart: &Chart, lines: &[Line], size: Size) -> Sheet {
             &x,
             &y,
             SERIES[hue(i)].light,
-            1.8,
+            1.75,
             i >= SERIES.len(),
         );
     }
@@ -63,7 +63,7 @@ fn band(sheet: &mut Sheet, line: &Line, x: &Scale, y: &Scale, color: &str) {
         trace.d.push('z');
     }
     if !trace.d.is_empty() {
-        sheet.canvas.push(format_args!("<path d=\"{}\" fill=\"{color}\" fill-opacity=\".15\"/>", trace.d));
+        sheet.canvas.area(trace.d, color);
     }
 }
 
@@ -85,17 +85,9 @@ fn stroke(sheet: &mut Sheet, points: &[(f64, f64)], x: &Scale, y: &Scale, color:
     }
     let canvas = &mut sheet.canvas;
     if !trace.d.is_empty() {
-        let dashes = if dashed { " stroke-dasharray=\"5 3\"" } else { "" };
-        canvas.push(format_args!(
-            "<path d=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"{width}\" stroke-linejoin=\"round\"{dashes}/>",
-            trace.d
-        ));
+        canvas.path(trace.d, Stroke { dashes: dashed.then_some("5 3"), ..Stroke::new(color, width) });
     }
     if !dots.d.is_empty() {
-        canvas.push(format_args!(
-            "<path d=\"{}\" stroke=\"{color}\" stroke-width=\"{}\" stroke-linecap=\"round\"/>",
-            dots.d,
-            width + 3.2
-        ));
+        canvas.dots(dots.d, color, width + 3.25);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::super::palette::{FAINT, SERIES};
 use super::super::{Chart, Cloud, CloudLook, Size, Steps};
-use super::canvas::Trace;
+use super::canvas::{Stroke, Trace};
 use super::hue;
 use super::scale::Scale;
 use super::sheet::{Sheet, Swatch};
@@ -28,7 +28,7 @@ pub fn points(chart: &Chart, clouds: &[Cloud], size: Size) -> Sheet {
         let radius = match cloud.points.len() {
             ..=300 => 3.5,
             301..=MANY => 2.5,
-            _ => 1.8,
+            _ => 1.75,
         };
         let mut trace = Trace::default();
         let mut seen = HashSet::new();
@@ -42,11 +42,7 @@ pub fn points(chart: &Chart, clouds: &[Cloud], size: Size) -> Sheet {
                 trace.dot((px, py));
             }
         }
-        sheet.canvas.push(format_args!(
-            "<path d=\"{}\" stroke=\"{color}\" stroke-width=\"{}\" stroke-linecap=\"round\"/>",
-            trace.d,
-            2.0 * radius
-        ));
+        sheet.canvas.dots(trace.d, color, 2.0 * radius);
         entries.extend(cloud.name.clone().map(|name| (name, color, Swatch::Dot)));
     }
     sheet.legend(&entries);
@@ -67,5 +63,5 @@ fn front(sheet: &mut Sheet, points: &[(f64, f64)], steps: Steps, x: &Scale, y: &
         trace.to((px, py));
         last = Some((px, py));
     }
-    sheet.canvas.push(format_args!("<path d=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"1.2\"/>", trace.d));
+    sheet.canvas.path(trace.d, Stroke::new(color, 1.25));
 }

@@ -1,9 +1,7 @@
 //! What is around the marks of a picture: title, axes, names of rows, legend.
 
-use std::fmt::Write;
-
 use super::super::{Axis, Size};
-use super::canvas::{Anchor, Canvas, Px};
+use super::canvas::{Anchor, Canvas, Px, Stroke};
 use super::palette::{AXIS, GRID, INK};
 use super::scale::{Scale, Tick};
 use super::text::{AXIS_NAME, BODY, Font, TITLE};
@@ -173,12 +171,8 @@ impl Sheet {
                 Swatch::Dot => self.canvas.circle((x + 7.0, middle), 4.0, color),
                 Swatch::Square => self.canvas.rect((x + 2.0, middle - 5.0), (x + 12.0, middle + 5.0), color),
                 Swatch::Line { dashed } => {
-                    let dashes = if *dashed { " stroke-dasharray=\"5 3\"" } else { "" };
-                    self.canvas.push(format_args!(
-                        "<path d=\"M{} {}h14\" stroke=\"{color}\" stroke-width=\"2.5\"{dashes}/>",
-                        Px(x),
-                        Px(middle)
-                    ));
+                    let stroke = Stroke { dashes: dashed.then_some("5 3"), ..Stroke::new(color, 2.5) };
+                    self.canvas.path(format!("M{} {}h14", Px(x), Px(middle)), stroke);
                 }
             }
             self.canvas.text((x + before, self.down), BODY, Anchor::Start, name);
@@ -196,20 +190,16 @@ impl Sheet {
 
     /// The picture.
     pub fn finish(self, name: &str, head: &str) -> String {
-        let mut svg = String::with_capacity(self.canvas.body.len() + head.len() + 500);
         let name = escape_html(name);
-        write!(
-            svg,
+        format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {w} {h}\" width=\"{w}\" height=\"{h}\" role=\"img\" \
              aria-label=\"{name}\" font-family=\"system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif\" \
-             fill=\"{ink}\"><title>{name}</title>{head}{body}</svg>",
+             stroke-linejoin=\"round\" fill=\"{ink}\"><title>{name}</title>{head}{body}</svg>",
             w = self.size.width(),
             h = (self.down + 4.0).ceil(),
             ink = INK.light,
-            body = self.canvas.body,
+            body = self.canvas.svg(),
         )
-        .expect("a string takes all");
-        svg
     }
 }
 
