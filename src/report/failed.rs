@@ -41,7 +41,7 @@ pub struct FailedValue {
 }
 
 impl FailedValue {
-    pub fn new(at: usize, message: &str) -> Value {
+    pub fn value(at: usize, message: &str) -> Value {
         let words: Vec<_> = message.split_whitespace().collect();
         Value::from_object(FailedValue { at, message: format!("(failed: {})", words.join(" ")) })
     }

@@ -67,7 +67,7 @@ fn one_word_each(filled: &Filled, words: &str) -> String {
         whole += before;
         let Some(inserted) = inserted else { continue };
         let text = inserted.text.replace('"', "'");
-        let quote = if whole.matches('"').count() % 2 == 0 { "\"" } else { "" };
+        let quote = if whole.matches('"').count().is_multiple_of(2) { "\"" } else { "" };
         whole += &format!("{quote}{text}{quote}");
     }
     whole

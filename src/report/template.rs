@@ -188,7 +188,7 @@ impl Asker {
     /// A failure as a value, where the page goes on.
     fn stand_in(&self, at: usize) -> Value {
         let message = self.told().failures.get(at).map(|failure| failure.message.clone());
-        FailedValue::new(at, &message.unwrap_or_default())
+        FailedValue::value(at, &message.unwrap_or_default())
     }
 
     fn or_stand_in(&self, asked: Result<Value, Error>) -> Result<Value, Error> {
