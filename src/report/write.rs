@@ -45,7 +45,9 @@ fn between(text: &str, before: &str, after: &str) -> String {
     let begins = line.chars().all(|c| c.is_ascii_digit() || " \t>-+*.)".contains(c));
     if text.is_empty() {
         let apart = |c: char| c.is_whitespace() || c == '|';
-        let nothing = !begins && line.ends_with(apart) && (after.is_empty() || after.starts_with(apart));
+        // A footnote is not without text.
+        let note = line.trim_start().starts_with('[') && line.trim_end().ends_with(':');
+        let nothing = !begins && !note && line.ends_with(apart) && (after.is_empty() || after.starts_with(apart));
         return if nothing { String::new() } else { "&#8203;".to_string() };
     }
     let mut safe = escape_markdown(text);
@@ -98,7 +100,10 @@ pub fn code(filled: &Filled, within: &str, inline: bool, table: bool) -> String 
             false => text,
         }
     };
-    filled.resolve(within, write)
+    let code = filled.resolve(within, write);
+    // A block does not begin with a blank line.
+    let blank = !inline && Filled::marked(within) && code.trim().is_empty();
+    if blank { format!("\u{200b}{code}") } else { code }
 }
 
 /// Where a link leads, and what it is called: `begins` is what the address stands behind.
@@ -124,7 +129,8 @@ pub fn link(filled: &Filled, url: &str, written: &str) -> String {
 /// Something inserted where nothing shows it: words behind a language, names of references.
 pub fn elsewhere(inserted: &Inserted) -> String {
     let plain = |c: char| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' };
-    inserted.text.chars().map(plain).collect()
+    let name: String = inserted.text.chars().map(plain).collect();
+    if name.is_empty() { "_".to_string() } else { name }
 }
 
 /// Where the name of a definition ends.
