@@ -29,7 +29,9 @@ fn push(line: &mut String, text: &str) {
             '&' => line.push_str("&amp;"),
             '<' => line.push_str("&lt;"),
             '>' => line.push_str("&gt;"),
-            '\\' | '|' | '*' | '`' | '[' | ']' | '~' => line.extend(['\\', c]),
+            // Escaped, it would still end code that begins before.
+            '`' => line.push_str("&#96;"),
+            '\\' | '|' | '*' | '[' | ']' | '~' | '$' => line.extend(['\\', c]),
             // Within a word, as in max_depth, it marks nothing.
             '_' if before.is_alphanumeric() && chars.peek().is_some_and(|next| next.is_alphanumeric()) => {
                 line.push('_')

@@ -8,11 +8,14 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// Whether a character acts on a terminal instead of showing, or makes text show other than it reads.
 pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
+        // What is no character: a page that holds one is no XML.
+        || u32::from(c) & 0xfffe == 0xfffe
         || matches!(c,
             // Marks, embeddings, overrides and isolates that change the direction of the text after them.
             '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
             // Line and paragraph separators, byte order mark, annotations, tags.
-            | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+            | '\u{fdd0}'..='\u{fdef}')
 }
 
 /// Text from outside as it may be shown on a terminal: control and direction characters become escapes such as `\n` or
@@ -64,6 +67,7 @@ mod tests {
     fn nothing_from_outside_reaches_the_terminal() {
         assert_eq!(escape("a\u{1b}[31mred\u{7}\n\u{9b}2J"), "a\\u{1b}[31mred\\u{7}\\n\\u{9b}2J");
         assert_eq!(escape("user\u{202e}nimda"), "user\\u{202e}nimda");
+        assert_eq!(escape("a\u{ffff}\u{fdd0}\u{1fffe}b"), "a\\u{ffff}\\u{fdd0}\\u{1fffe}b");
         // Letters joined on purpose stay as they are.
         assert_eq!(escape("Zoë 👩‍🚀 学习"), "Zoë 👩‍🚀 学习");
     }

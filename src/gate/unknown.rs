@@ -134,9 +134,8 @@ impl Asking<'_> {
                 || (stats && names(expr, &["last", "first"]))
         };
         let aggregates = aggregates(select);
-        let exists = |call: &Aggregate| match (call.name.as_str(), bound) {
-            ("max" | "count", Bound::AtLeast) | ("min", Bound::AtMost) => true,
-            _ => false,
+        let exists = |call: &Aggregate| {
+            matches!((call.name.as_str(), bound), ("max" | "count", Bound::AtLeast) | ("min", Bound::AtMost))
         };
         let mut parts = Vec::new();
         // Where one row that is found is enough, those that are not cannot matter.

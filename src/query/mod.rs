@@ -9,6 +9,7 @@ mod experiment;
 mod experiments;
 mod functions;
 mod guard;
+mod in_order;
 mod joins;
 mod keys;
 mod names;

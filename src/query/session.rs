@@ -22,6 +22,7 @@ use datafusion::sql::sqlparser::ast::Statement as Sql;
 use super::describe::{self, ColumnInfo, TableSummary};
 use super::error::QueryError;
 use super::experiment::PruneByExperiment;
+use super::in_order::ReadInOrder;
 use super::keys::NamedKeys;
 use super::stop::{Stop, StopJoins};
 use super::structs::LeafOfWhole;
@@ -129,13 +130,16 @@ impl Session {
             .with_information_schema(true)
             .with_create_default_catalog_and_schema(false)
             .with_default_catalog_and_schema(CATALOG, SCHEMA);
-        if let Some(threads) = options.threads.or(options.as_of.map(|_| 1)) {
+        let threads = options.threads.or(options.as_of.map(|_| 1));
+        if let Some(threads) = threads {
             config = config.with_target_partitions(threads);
         }
         let settings = config.options_mut();
         // The best ten of `ORDER BY ... DESC LIMIT 10` are not ten runs without a score.
         settings.sql_parser.default_null_ordering = "nulls_last".to_string();
         settings.execution.parquet.reorder_filters = true;
+        // Inputs that are read at the same time come in another order each time.
+        settings.optimizer.prefer_existing_union = threads == Some(1);
         let mut runtime = RuntimeEnvBuilder::new();
         if let Some(bytes) = options.memory_bytes {
             runtime = runtime.with_memory_limit(bytes, 1.0);
@@ -149,6 +153,9 @@ impl Session {
         let stop = Stop::default();
         let mut physical_rules = PhysicalOptimizer::new().rules;
         physical_rules.push(Arc::new(StopJoins(Arc::clone(&stop))));
+        if threads == Some(1) {
+            physical_rules.insert(0, Arc::new(ReadInOrder));
+        }
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)

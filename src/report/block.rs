@@ -5,12 +5,13 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 
-use super::chart::{Chart, ChartOptions, Size};
+use super::chart::{Chart, ChartError, ChartOptions, Size};
 use super::error::ReportError;
 use super::options::{BlockOptions, Show};
+use super::page::encoded_path;
 use super::table::Table;
 use super::{File, Form};
-use crate::export::{Format, TableOptions, escape_html, escape_markdown, sink};
+use crate::export::{Format, TableOptions, escape, escape_html, escape_markdown, sink};
 use crate::gate::{self, CheckOptions, CheckResult, FileReport, Verdict, parse_checks};
 use crate::query::{QueryError, Session};
 
@@ -23,7 +24,13 @@ pub struct Block {
     pub words: String,
     /// The query.
     pub sql: String,
+    /// A value in it that failed.
+    pub failed: Option<usize>,
+    /// A value in it that stands where none can, its line, and what is wrong.
+    pub misplaced: Option<(usize, String)>,
 }
+
+const NO_ROWS: &str = "no rows";
 
 /// A block as it is shown.
 #[derive(Debug)]
@@ -37,6 +44,11 @@ pub enum Content {
     Chart {
         chart: Chart,
         path: String,
+    },
+    /// A chart of nothing, and why there is nothing.
+    Nothing {
+        title: Option<String>,
+        why: String,
     },
     Checks(gate::Report),
     Code(String),
@@ -57,6 +69,9 @@ pub struct Asking<'a> {
 impl Asking<'_> {
     /// Answers a block; `name` is what its files are named after.
     pub async fn answer(&self, block: &Block, options: BlockOptions, name: &str) -> Result<Content, ReportError> {
+        if let Some((line, why)) = &block.misplaced {
+            return Err(ReportError { line: Some(*line), ..self.failed(block, why.clone()) });
+        }
         match options.show {
             Show::Code => Ok(Content::Code(block.sql.clone())),
             Show::Checks => Ok(Content::Checks(self.check(block).await)),
@@ -72,8 +87,15 @@ impl Asking<'_> {
                 let (schema, batches) = self.ask(block).await?;
                 let rows = concat_batches(&schema, &batches).map_err(|e| self.failed(block, e.to_string()))?;
                 let options = ChartOptions { units: self.units.clone(), ..*options };
-                let chart = Chart::of(&rows, &options).map_err(|e| self.failed(block, e.to_string()))?;
-                Ok(Content::Chart { chart, path: format!("{}/{name}.svg", self.folder) })
+                let title = options.title.clone();
+                if rows.num_rows() == 0 {
+                    return Ok(Content::Nothing { title, why: NO_ROWS.to_string() });
+                }
+                match Chart::of(&rows, &options) {
+                    Ok(chart) => Ok(Content::Chart { chart, path: format!("{}/{name}.svg", self.folder) }),
+                    Err(e @ ChartError::Empty(_)) => Ok(Content::Nothing { title, why: e.to_string() }),
+                    Err(e) => Err(self.failed(block, e.to_string())),
+                }
             }
         }
     }
@@ -155,13 +177,13 @@ impl Content {
                     format!(
                         "<p class=\"note\">{}<a href=\"{}\">{}</a></p>\n",
                         cut(table),
-                        escape_html(&file.name),
+                        encoded_path(&file.name),
                         "all rows and digits as CSV"
                     )
                 });
                 let (title, note) = (title.unwrap_or_default(), note.unwrap_or_default());
                 if table.total == 0 {
-                    return format!("<figure>{title}{}<p class=\"note\">no rows</p></figure>\n", table.html());
+                    return format!("<figure>{title}{}<p class=\"note\">{NO_ROWS}</p></figure>\n", table.html());
                 }
                 format!("<figure>{title}{}{note}</figure>\n", table.html())
             }
@@ -177,6 +199,11 @@ impl Content {
                     chart.svg(Size::Narrow)
                 )
             }
+            Content::Nothing { title, why } => {
+                let title = title.as_ref().map(|t| format!("<figcaption>{}</figcaption>\n", escape_html(t)));
+                let title = title.unwrap_or_default();
+                format!("<figure>{title}<p class=\"note\">{}</p></figure>\n", escape_html(why))
+            }
             Content::Checks(report) => {
                 let (table, told) = verdicts(report);
                 let told: String = told.iter().map(|line| format!("<li>{}</li>\n", escape_html(line))).collect();
@@ -184,7 +211,7 @@ impl Content {
                 format!("<figure>{}{told}</figure>\n", table.html())
             }
             Content::Code(sql) => format!("<pre><code>{}</code></pre>\n", escape_html(sql)),
-            Content::Failed(e) => format!("<pre class=\"failed\">{}</pre>\n", escape_html(&e.to_string())),
+            Content::Failed(e) => e.html(),
         }
     }
 
@@ -193,15 +220,21 @@ impl Content {
             Content::Table { title, table, csv } => {
                 let title = title.as_ref().map(|t| format!("**{}**\n\n", escape_markdown(t))).unwrap_or_default();
                 let note = match csv {
-                    Some(file) => format!("\n{}[all rows and digits as CSV]({})\n", cut(table), file.name),
-                    None if table.total == 0 => "\nno rows\n".to_string(),
+                    Some(file) => {
+                        format!("\n{}[all rows and digits as CSV]({})\n", cut(table), encoded_path(&file.name))
+                    }
+                    None if table.total == 0 => format!("\n{NO_ROWS}\n"),
                     None => String::new(),
                 };
                 title + &table.markdown() + &note
             }
             Content::Chart { chart, path } => {
                 let notes: String = chart.notes().iter().map(|note| format!("\n{}\n", escape_markdown(note))).collect();
-                format!("![{}]({})\n{notes}", escape_markdown(&chart.description()), path)
+                format!("![{}]({})\n{notes}", escape_markdown(&chart.description()), encoded_path(path))
+            }
+            Content::Nothing { title, why } => {
+                let title = title.as_ref().map(|t| format!("**{}**\n\n", escape_markdown(t))).unwrap_or_default();
+                title + &escape_markdown(why) + "\n"
             }
             Content::Checks(report) => {
                 let (table, told) = verdicts(report);
@@ -209,16 +242,18 @@ impl Content {
                 table.markdown() + if told.is_empty() { "" } else { "\n" } + &told
             }
             Content::Code(sql) => fenced("sql", sql),
-            Content::Failed(e) => fenced("text", &e.to_string()),
+            Content::Failed(e) => e.markdown(),
         }
     }
 }
 
 /// Code that no fence within it ends.
-fn fenced(language: &str, code: &str) -> String {
+pub fn fenced(language: &str, code: &str) -> String {
+    let code: Vec<_> = code.trim_end().lines().map(escape).collect();
+    let code = code.join("\n");
     let longest = code.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
-    format!("{fence}{language}\n{}\n{fence}\n", code.trim_end())
+    format!("{fence}{language}\n{code}\n{fence}\n")
 }
 
 fn cut(table: &Table) -> String {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::export::escape_html;
+
 /// A part of a report that cannot be rendered.
 #[derive(Debug)]
 pub struct ReportError {
@@ -22,6 +24,22 @@ pub struct ReportError {
 impl ReportError {
     pub(super) fn new(page: &str, line: Option<usize>, message: impl Into<String>) -> Self {
         ReportError { page: page.to_string(), line, message: message.into(), sql: None, hint: None, source: None }
+    }
+
+    /// The same error at another place.
+    pub(super) fn again(&self) -> ReportError {
+        let (page, message) = (self.page.clone(), self.message.clone());
+        ReportError { page, line: self.line, message, sql: self.sql.clone(), hint: self.hint.clone(), source: None }
+    }
+
+    /// As it stands in a page of HTML.
+    pub(super) fn html(&self) -> String {
+        format!("<pre class=\"failed\">{}</pre>\n", escape_html(&self.to_string()))
+    }
+
+    /// As it stands in a page of Markdown.
+    pub(super) fn markdown(&self) -> String {
+        super::block::fenced("text", &self.to_string())
     }
 }
 

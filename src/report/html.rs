@@ -1,25 +1,29 @@
 //! A report as one page of HTML.
 
-use pulldown_cmark::{CowStr, Event, HeadingLevel, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Tag, TagEnd};
 
 use super::block::Content;
 use super::chart::page_styles;
+use super::error::ReportError;
 use super::has_charts;
-use super::page::{address, parser, words_of};
-use super::template::{Filled, Inserted};
+use super::marks::{Filled, Inserted, MARKS};
+use super::markup::Scanner;
+use super::page::{address, encoded, parser, words_of};
 use crate::export::{escape, escape_html};
 use crate::store::AsOf;
 
 const STYLES: &str = include_str!("style.css");
 
-/// The page, with each block where it stands in the text.
-pub fn page(filled: &Filled, contents: &[Content], name: &str, as_of: Option<AsOf>) -> String {
+/// The page, with each block where it stands in the text, and at its end what failed without being told there.
+pub fn page(filled: &Filled, contents: &[Content], untold: &[&ReportError], name: &str, as_of: Option<AsOf>) -> String {
     let mut contents = contents.iter();
     let drawn = if has_charts(contents.as_slice()) { page_styles() } else { String::new() };
     let mut events: Vec<Event<'_>> = Vec::new();
     let mut title = Title::default();
     let mut in_block = false;
     let mut images = 0;
+    let mut scanner = Scanner::default();
+    let mut raw = |html: &str| scanner.html(filled, html, escape_html).unwrap_or_default();
     for (event, _) in parser(&filled.text) {
         if words_of(&event).is_some() {
             in_block = true;
@@ -37,16 +41,22 @@ pub fn page(filled: &Filled, contents: &[Content], name: &str, as_of: Option<AsO
             Event::Text(text) if images > 0 => events.push(Event::Text(visible(filled, &text).into())),
             Event::Text(text) => insert(filled, text, &mut events),
             Event::Code(text) => events.push(Event::Code(visible(filled, &text).into())),
-            Event::Html(html) => events.push(Event::Html(within_html(filled, &html).into())),
-            Event::InlineHtml(html) => events.push(Event::InlineHtml(within_html(filled, &html).into())),
+            Event::Html(html) => events.push(Event::Html(raw(&html).into())),
+            Event::InlineHtml(html) => events.push(Event::InlineHtml(raw(&html).into())),
             Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
-                let (dest_url, title) = (address(filled, &dest_url).into(), plain(filled, &title).into());
+                let address = address(filled, &dest_url, &dest_url, |inserted| encoded(&inserted.text));
+                let (dest_url, title) = (address.into(), visible(filled, &title).into());
                 events.push(Event::Start(Tag::Link { link_type, dest_url, title, id }));
             }
             Event::Start(Tag::Image { link_type, dest_url, title, id }) => {
                 images += 1;
-                let (dest_url, title) = (address(filled, &dest_url).into(), plain(filled, &title).into());
+                let address = address(filled, &dest_url, &dest_url, |inserted| encoded(&inserted.text));
+                let (dest_url, title) = (address.into(), visible(filled, &title).into());
                 events.push(Event::Start(Tag::Image { link_type, dest_url, title, id }));
+            }
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
+                let info = visible(filled, &info).into();
+                events.push(Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))));
             }
             Event::End(TagEnd::Image) => {
                 images -= 1;
@@ -57,6 +67,9 @@ pub fn page(filled: &Filled, contents: &[Content], name: &str, as_of: Option<AsO
     }
     let mut body = String::new();
     pulldown_cmark::html::push_html(&mut body, events.into_iter());
+    // Left are names of footnotes, where the number of a mark does as well.
+    let mut body = body.replace(MARKS, "");
+    untold.iter().for_each(|failure| body += &failure.html());
     let title = title.found.unwrap_or_else(|| name.to_string());
     let footer = as_of.map(|as_of| format!("<footer>As of {}</footer>\n", escape_html(&as_of.to_string())));
     format!(
@@ -97,10 +110,6 @@ fn plain(filled: &Filled, text: &str) -> String {
 /// Text that the writer escapes.
 fn visible(filled: &Filled, text: &str) -> String {
     filled.resolve(text, |inserted| escape(&inserted.text).into_owned())
-}
-
-fn within_html(filled: &Filled, html: &str) -> String {
-    filled.resolve(html, |inserted| escape_html(&inserted.text))
 }
 
 /// Text whose inserted parts keep their direction of writing to themselves.

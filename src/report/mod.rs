@@ -7,14 +7,20 @@
 mod block;
 pub mod chart;
 mod error;
+mod failed;
 mod html;
 mod markdown;
+mod marks;
+mod markup;
 mod options;
 mod page;
+mod sql;
 mod table;
 mod template;
+mod values;
+mod write;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::AsArray;
@@ -25,10 +31,11 @@ use tokio::runtime::Handle;
 
 pub use error::ReportError;
 
-use self::block::{Asking, Content};
+use self::block::{Asking, Block, Content};
+use self::marks::Filled;
 use self::options::BlockOptions;
 use crate::error::Result;
-use crate::gate::Verdict;
+use crate::gate::{self, Verdict};
 use crate::query::{QueryError, Session, SessionOptions};
 use crate::store::{AsOf, Store};
 
@@ -84,6 +91,8 @@ pub struct Rendered {
     pub failures: Vec<ReportError>,
     /// What the checks of the page say, where it has some.
     pub verdict: Option<Verdict>,
+    /// What each check says, by blocks.
+    pub checks: Vec<gate::Report>,
     /// What a reader of the store should know, such as damage.
     pub warnings: Vec<String>,
 }
@@ -91,7 +100,9 @@ pub struct Rendered {
 impl Report {
     /// A page by its text; errors name it by this name.
     pub fn new(name: impl Into<String>, source: impl Into<String>) -> Report {
-        Report { name: name.into(), source: source.into() }
+        let source: String = source.into();
+        let source = source.strip_prefix('\u{feff}').unwrap_or(&source);
+        Report { name: name.into(), source: source.replace("\r\n", "\n") }
     }
 
     /// Renders the page.
@@ -113,54 +124,103 @@ impl Report {
             let (engine, keep_going) = (Handle::current(), options.keep_going);
             let work = move || template::fill(&name, &source, session, &params, engine, keep_going);
             match tokio::task::spawn_blocking(work).await {
-                Ok(filled) => filled?,
+                Ok(filled) => filled.and_then(|filled| page::check(&self.name, &filled).map(|()| filled)),
                 Err(e) => std::panic::resume_unwind(e.into_panic()),
             }
         };
+        let filled = match filled {
+            // Nothing of the page can be shown, but what is wrong with it.
+            Err(e) if options.keep_going => Filled::of_failure(e),
+            other => other?,
+        };
         let blocks = page::blocks(&filled);
+        let contents = self.contents(&session, &filled, &blocks, options).await?;
+        let mut told: Vec<usize> = blocks.iter().filter_map(|block| block.failed).collect();
+        told.extend(filled.inserted.iter().filter_map(|inserted| inserted.failure));
+        let untold = filled.failures.iter().enumerate().filter(|(at, _)| !told.contains(at));
+        let untold: Vec<_> = untold.map(|(_, failure)| failure).collect();
+        let page = match options.form {
+            Form::Html => html::page(&filled, &contents, &untold, &self.name, options.as_of),
+            Form::Markdown => markdown::page(&filled, &contents, &untold, options.as_of),
+        };
+        let files = contents.iter().filter_map(|content| content.file(options.form)).collect();
+        let mut failures = filled.failures;
+        let mut checks = Vec::new();
+        for content in contents {
+            match content {
+                // A block that lacks a value tells of it again.
+                Content::Failed(e) if failures.iter().all(|known| known.to_string() != e.to_string()) => {
+                    failures.push(e)
+                }
+                Content::Checks(report) => checks.push(report),
+                _ => {}
+            }
+        }
+        let verdict = checks.iter().map(gate::Report::verdict).max_by_key(|verdict| severity(*verdict));
+        Ok(Rendered { page, files, failures, verdict, checks, warnings: session.warnings() })
+    }
+
+    /// What the blocks of the page become.
+    async fn contents(
+        &self,
+        session: &Arc<Session>,
+        filled: &Filled,
+        blocks: &[Block],
+        options: &ReportOptions,
+    ) -> Result<Vec<Content>> {
         let draws = blocks.iter().any(|block| block.words.contains("chart="));
-        let units = if draws { units(&session).await? } else { HashMap::new() };
+        let units = if draws { units(session).await? } else { HashMap::new() };
         let asking = Asking {
-            session: &session,
+            session,
             page: &self.name,
             params: &options.params,
             folder: options.folder.as_deref().unwrap_or("files"),
             units: &units,
         };
+        let parsed: Vec<_> = blocks.iter().map(|block| BlockOptions::parse(&block.words)).collect();
+        let named = parsed.iter().flatten().filter_map(|options| options.name.as_deref());
+        let mut names = Names { wanted: named.map(str::to_lowercase).collect(), taken: HashSet::new() };
         let mut contents = Vec::new();
-        let mut names: HashMap<String, usize> = HashMap::new();
-        for (i, block) in blocks.iter().enumerate() {
-            let answer = match BlockOptions::parse(&block.words) {
-                Ok(options) => {
-                    let name = options.name.clone().unwrap_or_else(|| (i + 1).to_string());
-                    // A block within a loop comes several times.
-                    let times = names.entry(name.clone()).and_modify(|n| *n += 1).or_insert(1);
-                    let name = if *times > 1 { format!("{name}-{times}") } else { name };
-                    asking.answer(block, options, &name).await
+        for (i, (block, parsed)) in blocks.iter().zip(parsed).enumerate() {
+            let missing = block.failed.and_then(|at| filled.failures.get(at));
+            let answer = match (missing, parsed) {
+                (Some(missing), _) => Err(missing.again()),
+                (None, Ok(parsed)) => {
+                    let name = names.of(i + 1, parsed.name.as_deref());
+                    asking.answer(block, parsed, &name).await
                 }
-                Err(why) => Err(asking.failed(block, why)),
+                (None, Err(why)) => Err(asking.failed(block, why)),
             };
             contents.push(match answer {
                 Err(e) if options.keep_going => Content::Failed(e),
                 other => other?,
             });
         }
-        let page = match options.form {
-            Form::Html => html::page(&filled, &contents, &self.name, options.as_of),
-            Form::Markdown => markdown::page(&filled, &contents, options.as_of),
-        };
-        let files = contents.iter().filter_map(|content| content.file(options.form)).collect();
-        let verdicts = contents.iter().filter_map(|content| match content {
-            Content::Checks(report) => Some(report.verdict()),
-            _ => None,
-        });
-        let verdict = verdicts.max_by_key(|verdict| severity(*verdict));
-        let mut failures = filled.failures;
-        failures.extend(contents.into_iter().filter_map(|content| match content {
-            Content::Failed(e) => Some(e),
-            _ => None,
-        }));
-        Ok(Rendered { page, files, failures, verdict, warnings: session.warnings() })
+        Ok(contents)
+    }
+}
+
+/// Names of files, each given once, whatever the case.
+struct Names {
+    /// What blocks ask for.
+    wanted: HashSet<String>,
+    taken: HashSet<String>,
+}
+
+impl Names {
+    /// The name of a block's files: as it asks for, else its number, with another number where that is taken, as in a loop.
+    fn of(&mut self, number: usize, wanted: Option<&str>) -> String {
+        let base = wanted.map_or_else(|| number.to_string(), str::to_string);
+        let mut name = base.clone();
+        let mut times = 1;
+        while self.taken.contains(&name.to_lowercase())
+            || (times > 1 || wanted.is_none()) && self.wanted.contains(&name.to_lowercase())
+        {
+            times += 1;
+            name = format!("{base}-{times}");
+        }
+        self.taken.insert(name.to_lowercase());
+        name
     }
 }
 

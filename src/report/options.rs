@@ -36,6 +36,16 @@ const KNOWN: &str =
     "chart, x, y, series, low, high, value, log, smooth, title, x_label, y_label, rows, name, checks, code";
 
 impl BlockOptions {
+    /// Whether the block is shown as it is.
+    pub fn is_code(&self) -> bool {
+        self.show == Show::Code
+    }
+
+    /// Whether the block holds checks.
+    pub fn is_checks(&self) -> bool {
+        self.show == Show::Checks
+    }
+
     /// Reads the words behind `sql`.
     pub fn parse(text: &str) -> Result<BlockOptions, String> {
         let mut name = None;

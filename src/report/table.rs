@@ -41,7 +41,11 @@ impl Table {
                     rounded |= !all;
                     cells
                 }
-                _ => texts(batches, i, shown),
+                _ => {
+                    let (cells, all) = texts(batches, i, shown);
+                    rounded |= !all;
+                    cells
+                }
             };
             rows.iter_mut().zip(cells).for_each(|(row, cell)| row.push(cell));
         }
@@ -96,16 +100,23 @@ impl Table {
     }
 }
 
-fn texts(batches: &[RecordBatch], column: usize, shown: usize) -> Vec<Option<String>> {
-    let cell = |array: &dyn Array, row: usize| {
-        let mut text = String::new();
-        value(array, row).write_text(Floats::Readable, &mut text).then_some(text)
-    };
-    let cells = batches.iter().flat_map(|batch| {
+/// Other cells, and whether the floats within them, such as in lists, have all their digits.
+fn texts(batches: &[RecordBatch], column: usize, shown: usize) -> (Vec<Option<String>>, bool) {
+    let mut all = true;
+    let mut cells = Vec::new();
+    for batch in batches {
         let array = batch.column(column);
-        (0..array.len()).map(move |row| cell(array.as_ref(), row))
-    });
-    cells.take(shown).collect()
+        for row in 0..array.len().min(shown - cells.len()) {
+            let cell = value(array.as_ref(), row);
+            let (mut text, mut exact) = (String::new(), String::new());
+            cells.push(cell.write_text(Floats::Readable, &mut text).then(|| text.clone()));
+            if array.data_type().is_nested() {
+                cell.write_text(Floats::Exact, &mut exact);
+                all &= exact == text;
+            }
+        }
+    }
+    (cells, all)
 }
 
 /// Floats of a column with as many decimals for all, and whether these are all digits there are.
@@ -167,7 +178,7 @@ fn decimals(values: &[f64]) -> Option<usize> {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
+    use arrow::array::{ArrayRef, Float64Array, Int64Array, ListArray, StringArray};
 
     use super::*;
 
@@ -198,6 +209,9 @@ mod tests {
         let table = Table::of(&batch.schema(), std::slice::from_ref(&batch), 2);
         assert_eq!((table.total, table.shown(), table.rounded), (3, 2, false));
         assert!(table.html().contains("<td>&lt;b&gt;|*x*</td><td class=\"n\">1</td>"), "{}", table.html());
+        let lists = ListArray::from_iter_primitive::<Float64Type, _, _>([Some([Some(0.5), Some(1.234567891)])]);
+        let batch = RecordBatch::try_from_iter([("l", Arc::new(lists) as ArrayRef)]).unwrap();
+        assert!(Table::of(&batch.schema(), &[batch], 5).rounded);
         let markdown = "| a\\|b | n |\n| --- | ---: |\n| &lt;b&gt;\\|\\*x\\* | 1 |\n| NULL | 20 |\n";
         assert_eq!(table.markdown(), markdown);
     }

@@ -19,6 +19,8 @@ mod phases;
 mod processes;
 mod program;
 mod repl;
+mod report_pages;
+mod report_values;
 mod reports;
 mod reproducing;
 mod samples;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use datafusion::common::ScalarValue;
 use runlake::Error;
+use runlake::export::escape;
 use runlake::gate::Verdict;
 use runlake::report::{Form, Rendered, Report, ReportOptions};
 
@@ -125,10 +126,7 @@ impl Target {
             );
         }
         let stem = page.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        // It stands in links, where other characters would have to be escaped.
-        let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-        let folder = stem.chars().map(safe).collect::<String>() + "_files";
-        Ok(Target { form, page: Some(page), folder })
+        Ok(Target { form, page: Some(page), folder: stem + "_files" })
     }
 
     fn write(&self, rendered: &Rendered) -> Result<(), Failure> {
@@ -140,15 +138,21 @@ impl Target {
             return Ok(());
         };
         let beside = page.parent().unwrap_or(Path::new(""));
+        make(beside)?;
         for file in &rendered.files {
             let path = beside.join(&file.name);
-            if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder)
-                    .map_err(|e| Failure::new(format!("cannot make the folder '{}': {e}", folder.display())))?;
-            }
+            make(path.parent().unwrap_or(beside))?;
             write(&path, &file.content)?;
         }
         write(page, rendered.page.as_bytes())
+    }
+}
+
+fn make(folder: &Path) -> Result<(), Failure> {
+    match folder.as_os_str().is_empty() {
+        true => Ok(()),
+        false => std::fs::create_dir_all(folder)
+            .map_err(|e| Failure::new(format!("cannot make the folder '{}': {e}", folder.display()))),
     }
 }
 
@@ -174,23 +178,29 @@ async fn answer(place: &Place, args: &ReportArgs) -> Outcome {
     if !args.watch {
         return render(place, args, &target, &engine, &read(&args.file)?).await;
     }
-    let mut before = None;
+    let mut before: Option<Result<_, String>> = None;
     let mut ticks = tokio::time::interval(PACE);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let now = (read(&args.file)?, place.open()?.generation()?);
-        if before.as_ref() == Some(&now) {
+        // Editors take a page away for a moment, and a store may be moved: both come back.
+        let now = read(&args.file).and_then(|source| Ok((source, place.open()?.generation()?)));
+        let state = now.as_ref().map(Clone::clone).map_err(|failure| failure.message.clone());
+        if before.as_ref() == Some(&state) {
             continue;
         }
-        match render(place, args, &target, &engine, &now.0).await {
+        before = Some(state);
+        let done = match now {
+            Ok((source, _)) => render(place, args, &target, &engine, &source).await,
+            Err(failure) => Err(failure),
+        };
+        match done {
             Ok(_) => say(format!("{} rendered", chrono::Local::now().format("%H:%M:%S"))),
             // A page that is being written is wrong now and then.
             Err(failure) => {
                 crate::cli::failure::report(&failure);
             }
         }
-        before = Some(now);
     }
 }
 
@@ -213,6 +223,12 @@ async fn render(place: &Place, args: &ReportArgs, target: &Target, engine: &Engi
     target.write(&rendered)?;
     for failed in &rendered.failures {
         say(format_args!("error: {failed}"));
+    }
+    for (_, check) in rendered.checks.iter().flat_map(|report| report.results()) {
+        if check.verdict != Verdict::Passed {
+            let (verdict, name) = (check.verdict.as_str(), escape(&check.name));
+            say(format_args!("check '{name}' {verdict}: {}", escape(&check.detail)));
+        }
     }
     Ok(match rendered.verdict {
         Some(Verdict::Failed) => Exit::Gate,
