@@ -4,7 +4,6 @@ use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Tag, TagEnd};
 
 use super::block::Content;
 use super::chart::page_styles;
-use super::error::ReportError;
 use super::has_charts;
 use super::marks::{Filled, Inserted, MARKS};
 use super::markup::Scanner;
@@ -14,8 +13,8 @@ use crate::store::AsOf;
 
 const STYLES: &str = include_str!("style.css");
 
-/// The page, with each block where it stands in the text, and at its end what failed without being told there.
-pub fn page(filled: &Filled, contents: &[Content], untold: &[&ReportError], name: &str, as_of: Option<AsOf>) -> String {
+/// The page, with each block where it stands in the text; where it has no text, what failed.
+pub fn page(filled: &Filled, contents: &[Content], name: &str, as_of: Option<AsOf>) -> String {
     let mut contents = contents.iter();
     let drawn = if has_charts(contents.as_slice()) { page_styles() } else { String::new() };
     let mut events: Vec<Event<'_>> = Vec::new();
@@ -69,7 +68,9 @@ pub fn page(filled: &Filled, contents: &[Content], untold: &[&ReportError], name
     pulldown_cmark::html::push_html(&mut body, events.into_iter());
     // Left are names of footnotes, where the number of a mark does as well.
     let mut body = body.replace(MARKS, "");
-    untold.iter().for_each(|failure| body += &failure.html());
+    if filled.text.is_empty() {
+        filled.failures.iter().for_each(|failure| body += &failure.html());
+    }
     let title = title.found.unwrap_or_else(|| name.to_string());
     let footer = as_of.map(|as_of| format!("<footer>As of {}</footer>\n", escape_html(&as_of.to_string())));
     format!(

@@ -5,7 +5,6 @@ use std::ops::Range;
 use pulldown_cmark::{Event, LinkType, Tag, TagEnd};
 
 use super::block::Content;
-use super::error::ReportError;
 use super::marks::Filled;
 use super::markup::Scanner;
 use super::page::{definitions, parser, words_of};
@@ -33,9 +32,9 @@ enum Part {
     Autolink(String),
 }
 
-/// The page: its text as it is written, with each block replaced by what it shows, and at its end what failed without being
-/// told there.
-pub fn page(filled: &Filled, contents: &[Content], untold: &[&ReportError], as_of: Option<AsOf>) -> String {
+/// The page: its text as it is written, with each block replaced by what it shows;
+/// where it has no text, what failed.
+pub fn page(filled: &Filled, contents: &[Content], as_of: Option<AsOf>) -> String {
     let text = &filled.text;
     let mut contents = contents.iter();
     let mut page = String::new();
@@ -62,7 +61,9 @@ pub fn page(filled: &Filled, contents: &[Content], untold: &[&ReportError], as_o
     }
     page += &filled.resolve(&text[written..], elsewhere);
     let mut page = page.trim_end().to_string() + "\n";
-    untold.iter().for_each(|failure| page += &format!("\n{}", failure.markdown()));
+    if text.is_empty() {
+        filled.failures.iter().for_each(|failure| page += &format!("\n{}", failure.markdown()));
+    }
     if let Some(as_of) = as_of {
         page += &format!("\nAs of {}\n", escape_markdown(&as_of.to_string()));
     }

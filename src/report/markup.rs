@@ -71,13 +71,25 @@ pub struct Scanner {
     /// The newest characters of a comment or a raw element.
     tail: String,
     wrong: Option<&'static str>,
+    /// Whether this is within `<svg>` or `<math>`, where elements are read by other rules.
+    foreign: bool,
 }
 
 impl Default for Scanner {
     fn default() -> Self {
         let text = String::new;
         let (tag, attribute, value, tail) = (text(), text(), text(), text());
-        Scanner { state: State::Text, closing: false, tag, attribute, value, filled: false, tail, wrong: None }
+        Scanner {
+            state: State::Text,
+            closing: false,
+            tag,
+            attribute,
+            value,
+            filled: false,
+            tail,
+            wrong: None,
+            foreign: false,
+        }
     }
 }
 
@@ -114,17 +126,19 @@ impl Scanner {
     /// What is wrong.
     pub fn text(&self) -> Result<(), String> {
         match self.state {
+            _ if self.foreign => Err("a value cannot stand within <svg> or <math>, where it could act".to_string()),
             State::Raw if ["script", "style"].contains(&self.tag.as_str()) => {
                 Err(format!("a value within <{}> would act as part of it", self.tag))
             }
-            _ => Ok(()),
+            State::Text | State::Comment | State::Bogus | State::Raw => Ok(()),
+            _ => Err("a value stands within a tag of HTML that a blank line breaks apart".to_string()),
         }
     }
 
     fn place(&mut self, inserted: &Inserted, write: impl Fn(&str) -> String) -> Result<String, String> {
         match self.state {
-            State::Text | State::Comment | State::Bogus => Ok(write(&inserted.text)),
-            State::Raw => self.text().map(|()| write(&inserted.text)),
+            State::Text | State::Comment | State::Bogus | State::Raw => self.text().map(|()| write(&inserted.text)),
+            State::Quoted(_) if self.foreign => self.text().map(|()| String::new()),
             State::Quoted(_) => self.quoted(inserted, write),
             _ => Err("a value within a tag of HTML stands within quotes, such as <b title=\"{{ ... }}\">".to_string()),
         }
@@ -140,6 +154,10 @@ impl Scanner {
             return Err(format!("a value cannot stand in '{name}' of <{}>, where it could act", self.tag));
         }
         self.filled = true;
+        // `&#106;` and `&colon;` are letters to a browser.
+        if self.value.find('&').is_some_and(|at| !self.value[..at].contains(['/', '?', '#'])) {
+            return Err("what stands before a value in an address cannot be a character reference".to_string());
+        }
         match safe_scheme(&(self.value.clone() + &inserted.text)) {
             true => {
                 self.value += &inserted.text;
@@ -222,8 +240,8 @@ impl Scanner {
             (State::Unquoted, _) => State::Unquoted,
             (State::Quoted(quote), c) if c == quote => State::Inside,
             (State::Quoted(quote), c) => {
-                if c == ':' && self.filled && !self.value.contains([':', '/', '?', '#']) {
-                    self.wrong = Some("what stands before the ':' of an address cannot be a value");
+                if [':', '&'].contains(&c) && self.filled && !self.value.contains([':', '/', '?', '#']) {
+                    self.wrong = Some("a value cannot be all that stands before ':' or '&' in an address");
                 }
                 self.value.push(c);
                 State::Quoted(quote)
@@ -239,6 +257,9 @@ impl Scanner {
     /// A tag ends.
     fn end(&mut self) -> State {
         let closing = std::mem::take(&mut self.closing);
+        if ["svg", "math"].contains(&self.tag.as_str()) {
+            self.foreign = !closing;
+        }
         let raw = ["script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"];
         self.tail.clear();
         match !closing && raw.contains(&self.tag.as_str()) {
@@ -267,8 +288,8 @@ mod tests {
     use super::*;
 
     fn written(html: &str, text: &str) -> Result<String, String> {
-        let inserted = [Inserted { text: text.to_string(), sql: String::new(), failure: None }];
-        let filled = Filled::new(&html.replace('@', &mark(0, text)), std::iter::empty(), &inserted, Vec::new());
+        let inserted = vec![Inserted { text: text.to_string(), sql: String::new(), failure: None }];
+        let filled = Filled::new(html.replace('@', &mark(0)), Vec::new(), inserted, Vec::new());
         let written = Scanner::default().html(&filled, &filled.text, crate::export::escape_html);
         written.map_err(|(_, why)| why)
     }
@@ -287,6 +308,8 @@ mod tests {
             ("<script>1 < 2</script><p>@", "x", "<script>1 < 2</script><p>x"),
             ("<textarea>@</textarea>", "</textarea>", "<textarea>&lt;/textarea&gt;</textarea>"),
             ("a < b @ <b data-x='@'>", "x", "a < b x <b data-x='x'>"),
+            ("<svg><path/></svg> @", "x", "<svg><path/></svg> x"),
+            ("<a href=\"/a?b=1&c=@&d=2\">", "x", "<a href=\"/a?b=1&c=x&d=2\">"),
         ];
         for (html, text, expected) in good {
             assert_eq!(written(html, text).as_deref(), Ok(expected), "{html}");
@@ -307,6 +330,11 @@ mod tests {
             "<iframe src='@'>",
             "<iframe srcdoc='@'>",
             "<a href=\"@:alert(1)\">",
+            "<a href=\"@&#58;alert(1)\">",
+            "<a href=\"&#106;@\">",
+            "<svg><title><script>@</script></title></svg>",
+            "<svg><text x='@'>",
+            "<math><mtext>@",
             "<form action=\"@\">",
             "<base href='@'>",
             "<b title=\"\"@>",

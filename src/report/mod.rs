@@ -130,18 +130,18 @@ impl Report {
         };
         let filled = match filled {
             // Nothing of the page can be shown, but what is wrong with it.
-            Err(e) if options.keep_going => Filled::of_failure(e),
+            Err(e) if options.keep_going => Filled::of_failures(vec![e]),
             other => other?,
         };
-        let blocks = page::blocks(&filled);
+        let (filled, blocks) = match page::blocks(&filled) {
+            // What failed and stands nowhere has decided something: what the page says from there on may be wrong.
+            blocks if !told(&filled, &blocks) => (Filled::of_failures(filled.failures), Vec::new()),
+            blocks => (filled, blocks),
+        };
         let contents = self.contents(&session, &filled, &blocks, options).await?;
-        let mut told: Vec<usize> = blocks.iter().filter_map(|block| block.failed).collect();
-        told.extend(filled.inserted.iter().filter_map(|inserted| inserted.failure));
-        let untold = filled.failures.iter().enumerate().filter(|(at, _)| !told.contains(at));
-        let untold: Vec<_> = untold.map(|(_, failure)| failure).collect();
         let page = match options.form {
-            Form::Html => html::page(&filled, &contents, &untold, &self.name, options.as_of),
-            Form::Markdown => markdown::page(&filled, &contents, &untold, options.as_of),
+            Form::Html => html::page(&filled, &contents, &self.name, options.as_of),
+            Form::Markdown => markdown::page(&filled, &contents, options.as_of),
         };
         let files = contents.iter().filter_map(|content| content.file(options.form)).collect();
         let mut failures = filled.failures;
@@ -198,6 +198,13 @@ impl Report {
         }
         Ok(contents)
     }
+}
+
+/// Whether all that failed in a template is told where it stands.
+fn told(filled: &Filled, blocks: &[Block]) -> bool {
+    let in_text = filled.inserted.iter().filter_map(|inserted| inserted.failure);
+    let told: HashSet<usize> = in_text.chain(blocks.iter().filter_map(|block| block.failed)).collect();
+    (0..filled.failures.len()).all(|at| told.contains(&at))
 }
 
 /// Names of files, each given once, whatever the case.

@@ -21,8 +21,8 @@ enum Place {
     Code,
     /// Within `'...'`; whether a backslash escapes what follows.
     Text(bool),
-    /// Within `"..."`.
-    Name,
+    /// Within `"..."` or `` `...` ``.
+    Name(char),
     /// Within `$tag$...$tag$`.
     Dollar(String),
     Line,
@@ -65,7 +65,7 @@ pub fn with_constants<'a>(
 fn write(place: &Place, inserted: &Inserted) -> Result<String, &'static str> {
     match place {
         Place::Code => Ok(inserted.sql.clone()),
-        Place::Name => Ok(inserted.text.replace('"', "\"\"")),
+        Place::Name(quote) => Ok(inserted.text.replace(*quote, &format!("{quote}{quote}"))),
         Place::Text(_) | Place::Dollar(_) => {
             Err("a value within quotes: `{{ ... }}` becomes a constant with quotes of its own, so take these away")
         }
@@ -129,30 +129,35 @@ struct Reader {
     tag: Option<String>,
     /// What a `$tag$` encloses so far.
     enclosed: String,
+    /// Whether a text with escapes ended just now.
+    reopens: bool,
 }
 
 impl Reader {
     fn new() -> Reader {
-        Reader { place: Place::Code, last: [' '; 2], tag: None, enclosed: String::new() }
+        Reader { place: Place::Code, last: [' '; 2], tag: None, enclosed: String::new(), reopens: false }
     }
 
     /// A value stands here: what is before and behind it makes no sign together.
     fn passed(&mut self) {
-        (self.last, self.tag) = (['0'; 2], None);
+        (self.last, self.tag, self.reopens) = (['0'; 2], None, false);
     }
 
     fn read(&mut self, c: char) {
         let [before, last] = self.last;
         let mut seen = c;
+        let reopens = std::mem::take(&mut self.reopens);
         match &mut self.place {
             Place::Code => {
                 let tag = self.tag.take();
                 let place = match (last, c) {
                     (_, '\'') => {
-                        let escapes = last.eq_ignore_ascii_case(&'e') && !before.is_alphanumeric() && before != '_';
+                        // Two quotes are one within a text, which goes on as it was.
+                        let escapes =
+                            reopens || last.eq_ignore_ascii_case(&'e') && !before.is_alphanumeric() && before != '_';
                         Some(Place::Text(escapes))
                     }
-                    (_, '"') => Some(Place::Name),
+                    (_, '"' | '`') => Some(Place::Name(c)),
                     ('-', '-') => Some(Place::Line),
                     ('/', '*') => Some(Place::Block(1)),
                     (_, '$') => match tag {
@@ -174,8 +179,11 @@ impl Reader {
                 }
             }
             Place::Text(true) if last == '\\' => seen = ' ',
-            Place::Text(_) if c == '\'' => (self.place, seen) = (Place::Code, ' '),
-            Place::Name if c == '"' => (self.place, seen) = (Place::Code, ' '),
+            Place::Text(escapes) if c == '\'' => {
+                self.reopens = *escapes;
+                (self.place, seen) = (Place::Code, ' ');
+            }
+            Place::Name(quote) if c == *quote => (self.place, seen) = (Place::Code, ' '),
             Place::Line if c == '\n' => self.place = Place::Code,
             Place::Block(depth) => match (last, c) {
                 ('/', '*') => (*depth, seen) = (*depth + 1, ' '),
@@ -217,6 +225,9 @@ mod tests {
             ("SELECT $a, $$'$$, $t$ $$ ' $t$, @", "SELECT $a, $$'$$, $t$ $$ ' $t$, (-3)"),
             ("SELECT E'\\'', @", "SELECT E'\\'', (-3)"),
             ("SELECT '\\', @", "SELECT '\\', (-3)"),
+            ("SELECT E'it''s \\' ', @", "SELECT E'it''s \\' ', (-3)"),
+            ("SELECT E'a' '\\', @", "SELECT E'a' '\\', (-3)"),
+            ("SELECT `a\" '`, @", "SELECT `a\" '`, (-3)"),
         ];
         for (sql, expected) in good {
             assert_eq!(filled(sql, "-3", "(-3)", false).as_deref(), Ok(expected), "{sql}");
@@ -225,6 +236,7 @@ mod tests {
             ("SELECT '@'", 0, "quotes"),
             ("SELECT\n'a @ b'", 1, "quotes"),
             ("SELECT $$ @ $$", 0, "quotes"),
+            ("SELECT E'it''s \\' @'", 0, "quotes"),
             ("-- @", 0, "comment"),
             ("SELECT 1\n/* @ */", 1, "comment"),
         ];
@@ -233,6 +245,7 @@ mod tests {
             assert!(e.lines == lines && e.message.contains(why), "{sql}: {e:?}");
         }
         assert_eq!(filled("SELECT \"@\"", "a\"b", "", false).as_deref(), Ok("SELECT \"a\"\"b\""));
+        assert_eq!(filled("SELECT `@`", "a`b", "", false).as_deref(), Ok("SELECT `a``b`"));
     }
 
     #[test]

@@ -14,8 +14,7 @@ use tokio::runtime::Handle;
 
 use super::error::ReportError;
 use super::failed::{self, Failed, FailedValue};
-use super::marks::{Filled, Inserted, MARKS, mark, written};
-use super::sql::with_constants;
+use super::marks::{Filled, Inserted, MARKS, mark};
 use super::values::{of_cell, of_scalar, sql_of, text_of, to_scalar};
 use crate::query::{QueryError, Session};
 
@@ -58,8 +57,14 @@ pub fn fill(
     keep_going: bool,
 ) -> Result<Filled, ReportError> {
     if source.contains(MARKS) {
-        let [a, b, c] = MARKS.map(u32::from);
-        return Err(ReportError::new(page, None, format!("U+{a:X}, U+{b:X} and U+{c:X} cannot stand in a page")));
+        let [a, b] = MARKS.map(u32::from);
+        return Err(ReportError::new(page, None, format!("U+{a:X} and U+{b:X} cannot stand in a page")));
+    }
+    if let Some((line, tag)) = captures(source) {
+        let mut error = ReportError::new(page, Some(line), format!("pages have no `{{% {tag} %}}` that encloses text"));
+        error.hint =
+            Some("`{% set name = first ~ second %}` puts text together, `{{ name | upper }}` filters it".to_string());
+        return Err(error);
     }
     if let Some(name) = FUNCTIONS.iter().find(|name| params.iter().any(|(param, _)| param == *name)) {
         let mut error = ReportError::new(page, None, format!("no parameter can be called '{name}'"));
@@ -93,15 +98,30 @@ pub fn fill(
     }
 }
 
+/// The first tag that makes a value of the text which it encloses, with its line. What is inserted into such text would no longer
+/// be told from it.
+fn captures(source: &str) -> Option<(usize, &str)> {
+    source.match_indices("{%").find_map(|(at, _)| {
+        let tag = source[at + 2..].split("%}").next()?.trim_start_matches(['-', '+']).trim();
+        let word = tag.split_whitespace().next()?;
+        let captures = word == "filter" || (word == "set" && !tag.contains('='));
+        captures.then(|| (source[..at].matches('\n').count() + 1, word))
+    })
+}
+
 /// Fills in a page once, up to the first error that cannot be told in its place.
 fn attempt(asker: &Arc<Asker>, source: &str) -> Result<Filled, Error> {
     let mut environment = Environment::new();
     environment.set_debug(true);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
-    // What is inserted is made harmless where it stands, and not before.
-    environment.add_filter("e", |value: Value| value);
-    environment.add_filter("escape", |value: Value| value);
+    // What is inserted is made harmless where it stands, and not before: then it cannot be known what is due there.
+    for name in ["e", "escape"] {
+        environment.add_filter(name, move |_: Value| -> Result<Value, Error> {
+            let why = format!("there is no need for `| {name}`: values act as markup nowhere");
+            Err(Error::new(ErrorKind::InvalidOperation, why))
+        });
+    }
     environment.add_filter("sql", |value: Value| sql_of(&value));
     let asking = Arc::clone(asker);
     environment.add_function("value", move |sql: String, args: Kwargs| asking.value(&sql, &args));
@@ -124,7 +144,7 @@ fn attempt(asker: &Arc<Asker>, source: &str) -> Result<Filled, Error> {
         let failure = value.downcast_object_ref::<FailedValue>().map(|failed| failed.at);
         let inserted = Inserted { text: text_of(value), sql: sql_of(value), failure };
         let mut told = inserting.told();
-        out.write_str(&mark(told.inserted.len(), &inserted.text)).map_err(Error::from)?;
+        out.write_str(&mark(told.inserted.len())).map_err(Error::from)?;
         told.inserted.push(inserted);
         Ok(())
     });
@@ -139,9 +159,9 @@ fn attempt(asker: &Arc<Asker>, source: &str) -> Result<Filled, Error> {
     let template = environment.template_from_named_str(&asker.page, source)?;
     let (text, spans) = template.render_with_spans(Value::from(context))?;
     let mut told = asker.told();
-    let spans = spans.iter().map(|span| (span.output_range().start, span.line()));
-    let failures = std::mem::take(&mut told.failures);
-    Ok(Filled::new(&text, spans, &told.inserted, failures))
+    let lines = spans.iter().map(|span| (span.output_range().start, span.line())).collect();
+    let (inserted, failures) = (std::mem::take(&mut told.inserted), std::mem::take(&mut told.failures));
+    Ok(Filled::new(text, lines, inserted, failures))
 }
 
 impl Asker {
@@ -201,7 +221,7 @@ impl Asker {
     fn ask(&self, sql: &str, args: &Kwargs) -> Result<Vec<RecordBatch>, Error> {
         let flawed = |message: String| {
             let mut failure = ReportError::new(&self.page, self.line_of(sql), message);
-            failure.sql = (!sql.contains(MARKS)).then(|| sql.to_string());
+            failure.sql = Some(sql.to_string());
             failure
         };
         let mut params = self.params.clone();
@@ -216,24 +236,17 @@ impl Asker {
             params.retain(|(known, _)| known != name);
             params.push((name.to_string(), scalar));
         }
-        // A text put together with `{% set %}` has marks for what was inserted into it.
-        let parts = written(sql, &self.told().inserted);
-        if let Some(at) = parts.iter().find_map(|(_, inserted)| inserted.as_ref()?.failure) {
-            return Err(Error::new(ErrorKind::InvalidOperation, "a value failed").with_source(Failed(at)));
-        }
-        let parts = parts.iter().map(|(text, inserted)| (text.as_str(), inserted.as_ref()));
-        let asked = with_constants(parts, false).map_err(|wrong| self.fail(flawed(wrong.message)))?;
-        let key = format!("{asked}\n{params:?}");
+        let key = format!("{sql}\n{params:?}");
         if let Some(answer) = self.told().answers.get(&key) {
             return Ok(answer.clone());
         }
         let answer = self.engine.block_on(async {
-            let frame = self.session.query_with(&asked, &params).await?.frame;
+            let frame = self.session.query_with(sql, &params).await?.frame;
             Ok::<_, crate::Error>(frame.collect().await.map_err(QueryError::from)?)
         });
         let answer = answer.map_err(|e| {
             let mut failure = ReportError::new(&self.page, self.line_of(sql), e.to_string());
-            failure.sql = Some(asked.clone());
+            failure.sql = Some(sql.to_string());
             failure.source = Some(Box::new(e));
             self.fail(failure)
         })?;
@@ -261,7 +274,7 @@ impl Asker {
         }
         let message = format!("value(...) takes a query with one row of one column, not {rows} of {columns}");
         let mut failure = ReportError::new(&self.page, self.line_of(sql), message);
-        failure.sql = Some(sql.replace(MARKS, ""));
+        failure.sql = Some(sql.to_string());
         Err(self.fail(failure))
     }
 

@@ -5,7 +5,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use minijinja::value::{Value, ValueKind};
 
-use super::marks::{MARKS, flat};
+use super::marks::MARKS;
 use crate::export::value::{self as cell, Floats};
 use crate::query::quoted;
 
@@ -17,7 +17,7 @@ pub fn text_of(value: &Value) -> String {
             Ok(x) => cell::float(x, Floats::Readable),
             Err(_) => value.to_string(),
         },
-        _ => flat(&value.to_string()),
+        _ => value.to_string(),
     }
 }
 
@@ -44,7 +44,7 @@ pub fn sql_of(value: &Value) -> String {
                 items => format!("({})", items.join(", ")),
             }
         }
-        _ => quoted(&flat(&value.to_string())),
+        _ => quoted(&value.to_string()),
     }
 }
 
@@ -66,7 +66,7 @@ pub fn to_scalar(value: &Value) -> Option<ScalarValue> {
             Err(_) => ScalarValue::from(value.to_string()),
         },
         ValueKind::Number => f64::try_from(value.clone()).map_or(ScalarValue::Null, ScalarValue::from),
-        ValueKind::String => ScalarValue::from(flat(&value.to_string())),
+        ValueKind::String => ScalarValue::from(value.to_string()),
         _ => return None,
     })
 }

@@ -204,10 +204,13 @@ async fn a_value_that_could_act_is_an_error_with_its_line() {
         ("<div>\n<p style=\"{{ x }}\">b</p>\n</div>", 2, "'style' of <p>"),
         ("<script>\nlet a = {{ x }};\n</script>", 2, "<script>"),
         ("a <style>{{ x }}</style>", 1, "<style>"),
-        ("<a href=\"{{ x }}:alert(1)\">l</a>", 1, "':' of an address"),
+        ("<a href=\"{{ x }}:alert(1)\">l</a>", 1, "before ':' or '&'"),
         ("```sql\nSELECT 1,\n  '{{ x }}'\n```", 3, "quotes of its own"),
         ("```sql\n-- {{ x }}\nSELECT 1\n```", 2, "comment"),
-        ("{% set q %}SELECT '{{ x }}'{% endset %}\n{{ value(q) }}", 2, "quotes of its own"),
+        ("a\n{% set q %}SELECT '{{ x }}'{% endset %}", 2, "no `{% set %}` that encloses text"),
+        ("a\n{%- filter upper -%}{{ x }}{% endfilter %}", 2, "no `{% filter %}` that encloses text"),
+        ("a\n{{ x | e | safe }}", 2, "no need for `| e`"),
+        ("a\n\n<div onclick=\"\n\n{{ x }}\n\n\">", 5, "blank line"),
         ("```sql checks\n-- check: a\n-- expect: value = '{{ x }}'\nSELECT 1\n```", 3, "quotes of its own"),
     ] {
         for form in [Form::Html, Form::Markdown] {
@@ -221,20 +224,19 @@ async fn a_value_that_could_act_is_an_error_with_its_line() {
 async fn what_is_put_together_in_a_template_is_inserted_as_what_it_is() {
     let (_dir, store) = store();
     for (source, expected) in [
-        ("{% set c %}hello {{ x }}{% endset %}{{ c }}", "hello wo\\|rld"),
-        ("{% set c %}hello **{{ x }}**{% endset %}{{ c | safe }}", "hello **wo\\|rld**"),
-        ("{% filter upper %}abc {{ x }}{% endfilter %}", "ABC WO\\|RLD"),
-        ("{{ '*a*' | e }} {{ '*b*' | escape }}", "\\*a\\* \\*b\\*"),
-        ("{% set c %}a {{ x }}{% endset %}{{ value('SELECT $c', c=c) }}", "a wo\\|rld"),
-        ("{% set q %}SELECT {{ x }}{% endset %}{{ value(q) }}", "wo\\|rld"),
+        ("{% set c = 'hello ' ~ x %}{{ c }}", "hello wo\\|rld"),
+        ("{{ ('abc ' ~ x) | upper }}", "ABC WO\\|RLD"),
+        ("{% set c = x %}{% if c == 'wo|rld' %}{{ c[:2] }}{% endif %}", "wo"),
+        ("{{ value('SELECT $c', c='a ' ~ x) }}", "a wo\\|rld"),
+        ("{% set q = 'SELECT ' ~ x | sql %}{{ value(q) }}", "wo\\|rld"),
         ("{{ value('SELECT ' ~ x | sql) }}", "wo\\|rld"),
-        ("```sql code\n{% set c %}a {{ x }}{% endset %}SELECT {{ c }}\n```", "```sql\nSELECT 'a wo|rld'\n```"),
         (
-            "```sql code\n{% set c %}{{ x }} || 'a'{% endset %}SELECT {{ c | safe }}\n```",
+            "```sql code\n{% set c = x | sql ~ \" || 'a'\" %}SELECT {{ c | safe }}\n```",
             "```sql\nSELECT 'wo|rld' || 'a'\n```",
         ),
         ("```sql\nSELECT 10-{{ -3 }} AS n\n```", "| n |\n| ---: |\n| 13 |"),
         ("{{ value('SELECT count(*) FROM runs WHERE name NOT IN ' ~ [] | sql) }}", "0"),
+        ("```sql\nSELECT 1 AS `{{ x }}`\n```", "| wo\\|rld |\n| ---: |\n| 1 |"),
         ("```sql\nSELECT 1 AS \"{{ x }}\"\n```", "| wo\\|rld |\n| ---: |\n| 1 |"),
         ("{{ value('SELECT CAST(1.26 AS DECIMAL(5,2))') | round(1) }}", "1.3"),
         ("```sql code\nSELECT '\u{202e}'\n```", "```sql\nSELECT '\\u{202e}'\n```"),

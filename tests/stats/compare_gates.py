@@ -47,7 +47,7 @@ class Store:
 def side(score: str, experiment: str, condition: str) -> str:
     return f"""SELECT params.seed AS seed, avg({score}) AS score FROM runs JOIN data_versions USING (run_id)
         WHERE experiment = '{experiment}' AND role = 'training' AND {condition} AND params.seed IS NOT NULL
-        GROUP BY params.seed HAVING avg({score}) IS NOT NULL"""
+        AND {score} IS NOT NULL GROUP BY params.seed"""
 
 
 def gates(store: Store, folder: pathlib.Path) -> int:
