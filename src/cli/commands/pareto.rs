@@ -1,6 +1,8 @@
 //! `runlake pareto`.
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::{cast, max, min};
+use arrow::datatypes::{DataType, Float64Type};
 use clap::ValueEnum;
 use runlake::report::chart::{ChartKind, ChartOptions};
 
@@ -118,10 +120,22 @@ fn chart(rows: &RecordBatch) -> ChartOptions {
     let several = objectives.next().is_some();
     let title = if several { "The first two objectives" } else { "What nothing beats in both" };
     ChartOptions {
+        log_x: second.as_deref().is_some_and(|name| is_wide(rows, name)),
         x: second,
         y: first.into_iter().collect(),
         title: Some(title.to_string()),
         ..ChartOptions::new(ChartKind::Pareto)
+    }
+}
+
+/// Whether a column reaches over more than two powers of ten, so that most of it would lie in the first hundredth of an axis.
+fn is_wide(rows: &RecordBatch, name: &str) -> bool {
+    let column = rows.column_by_name(name).and_then(|column| cast(column, &DataType::Float64).ok());
+    let Some(values) = column else { return false };
+    let values = values.as_primitive::<Float64Type>();
+    match (min(values), max(values)) {
+        (Some(least), Some(most)) => least > 0.0 && most / least > 100.0,
+        _ => false,
     }
 }
 

@@ -80,7 +80,8 @@ pub async fn run(place: &Place, args: ReportArgs) -> Outcome {
 }
 
 fn init(file: &Path) -> Outcome {
-    let made = std::fs::File::create_new(file).and_then(|mut file| file.write_all(STARTER.as_bytes()));
+    let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let made = folder.and_then(|()| std::fs::File::create_new(file)?.write_all(STARTER.as_bytes()));
     made.map_err(|e| match e.kind() {
         std::io::ErrorKind::AlreadyExists => {
             Failure::usage(format!("'{}' exists already", file.display())).hint("name another file")

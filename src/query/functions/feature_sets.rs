@@ -58,7 +58,7 @@ pub async fn answer(mut call: Call<'_>) -> Result<RecordBatch, QueryError> {
         .count("rank", rows.iter().map(|row| row.rank))
         .float("score", rows.iter().map(|row| Some(row.best.score())))
         .count("size", rows.iter().map(|row| row.best.set.len()))
-        .texts("features", rows.iter().map(|row| Some(subsets.names(row.best))))
+        .picks("features", &subsets.features, rows.iter().map(|row| &*row.best.set))
         .float("mean", rows.iter().map(|row| Some(row.scores.mean)))
         .float("std", rows.iter().map(|row| row.scores.std))
         .text("best_config", rows.iter().map(|row| Some(&row.best.config_id)))

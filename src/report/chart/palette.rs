@@ -28,7 +28,7 @@ pub const GRID: Color = color("#e4e7eb", "#262c36");
 pub const FAINT: Color = color("#b6bec7", "#4b545e");
 /// Text in coloured cells, which are the same on every page.
 pub const ON_DARK: &str = "#fefefe";
-/// The same for light cells.
+/// The same for light cells, and lines across boxes.
 pub const ON_LIGHT: &str = "#121417";
 
 /// After Okabe and Ito (2008, "Color Universal Design"); yellow is darker, so that it shows on white.

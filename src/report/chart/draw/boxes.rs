@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::palette::{INK, SERIES};
+use super::super::palette::{ON_LIGHT, SERIES};
 use super::super::{Chart, Size};
 use super::canvas::{Px, Stroke, Trace};
 use super::categories::{Standing, lying, standing};
@@ -51,7 +51,7 @@ pub fn boxes(chart: &Chart, boxes: &[(String, Vec<f64>)], size: Size) -> Sheet {
         }
     }
     sheet.canvas.path(whiskers, Stroke::new(SERIES[0].light, 1.5));
-    sheet.canvas.path(medians, Stroke::new(INK.light, 2.0));
+    sheet.canvas.path(medians, Stroke::new(ON_LIGHT, 2.0));
     if !outside.d.is_empty() {
         sheet.canvas.dots(outside.d, SERIES[0].light, 5.0);
     }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::{Ends, MOST_CATEGORIES, Reading};
-use crate::report::chart::columns::{ChartError, label};
+use crate::report::chart::columns::ChartError;
 use crate::report::chart::palette::SERIES;
-use crate::report::chart::{Axis, BarSeries, Bars, Chart, ChartKind, Dot, Marks};
+use crate::report::chart::{BarSeries, Bars, Chart, ChartKind, Dot, Marks};
 
 /// A value with the ends of its interval; where there is none, they are where it is.
 fn with_ends(values: &[f64], interval: Option<&Ends>, row: usize) -> (f64, f64, f64) {
@@ -64,7 +64,7 @@ impl Reading<'_> {
         };
         let dots = rows.into_iter().map(dot).collect();
         let up = self.axis(&[y], options.y_label.as_ref(), false)?;
-        let along = Axis { label: options.x_label.as_deref().map(label).unwrap_or_default(), log: false, time: false };
+        let along = self.along(Some(x));
         Ok(self.chart(along, up, Marks::Dots(dots)))
     }
 
@@ -114,12 +114,7 @@ impl Reading<'_> {
         }
         self.at_most(&mut bars, SERIES.len(), "series");
         let axis = self.axis(y, options.y_label.as_ref(), false)?;
-        let named = match options.x_label.as_deref() {
-            Some(text) => label(text),
-            None if options.series.is_some() => label(&self.columns.name(x)),
-            None => String::new(),
-        };
-        let x = Axis { label: named, log: false, time: false };
+        let x = self.along(Some(x));
         Ok(self.chart(x, axis, Marks::Bars(Bars { categories: order, series: bars })))
     }
 
@@ -158,7 +153,7 @@ impl Reading<'_> {
             return Err(ChartError::Empty("no value is a finite number".to_string()));
         }
         self.at_most(&mut boxes, MOST_CATEGORIES, "categories");
-        let x = Axis { label: options.x_label.as_deref().map(label).unwrap_or_default(), log: false, time: false };
+        let x = self.along(x.filter(|_| y.len() == 1));
         Ok(self.chart(x, axis, Marks::Boxes(boxes)))
     }
 }

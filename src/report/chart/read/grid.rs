@@ -20,8 +20,8 @@ impl Reading<'_> {
                 value
             }
         };
-        let x = self.pick(options.x.as_deref(), &[], |_, _| true)?;
-        let y = self.pick(options.y.first().map(String::as_str), &[], |_, _| true)?;
+        let x = self.pick(options.x.as_deref(), &["x"], |_, _| true)?;
+        let y = self.pick(options.y.first().map(String::as_str), &["y"], |_, _| true)?;
         let (Some(value), Some(x), Some(y)) = (value, x, y) else {
             return Err(self.missing("two columns of categories and one of numbers"));
         };

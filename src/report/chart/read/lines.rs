@@ -54,6 +54,9 @@ impl Reading<'_> {
         }
         self.not_drawn(nowhere, "point", "without a place along the axis");
         self.below(below, "point");
+        if let Some((low, high)) = band.as_ref().filter(|_| options.log_y) {
+            self.below(low.iter().chain(high).filter(|end| **end <= 0.0).count(), "interval end");
+        }
         if found.is_empty() {
             return Err(ChartError::Empty("no point has a finite value".to_string()));
         }

@@ -214,6 +214,13 @@ impl Reading<'_> {
         }
     }
 
+    /// The axis of categories, called after its column; `label` would say no more than the names do.
+    fn along(&self, column: Option<usize>) -> Axis {
+        let name = || column.map(|at| self.columns.name(at)).filter(|name| name != "label").unwrap_or_default();
+        let text = self.options.x_label.clone().unwrap_or_else(name);
+        Axis { label: super::columns::label(&text), log: false, time: false }
+    }
+
     fn chart(self, x: Axis, y: Axis, marks: Marks) -> Chart {
         Chart { title: self.options.title.as_deref().map(label), x, y, marks, notes: self.notes }
     }
