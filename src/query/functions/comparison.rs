@@ -251,7 +251,6 @@ fn of_one_data_set(blocks: &[&Sides]) -> Comparison {
 /// One value for each config of each side, whatever number of blocks it ran in: several versions of one data set are not
 /// several measurements. Configs that no block connects are samples of their own.
 fn samples(blocks: &[&Sides]) -> Option<Vec<(Vec<f64>, Vec<f64>)>> {
-    // By config first: which side is which must not tell in the order of sums.
     let mut found: BTreeMap<(&str, bool), Vec<(usize, f64)>> = BTreeMap::new();
     for (block, sides) in blocks.iter().enumerate() {
         for (side, is_a) in [(&sides.a, true), (&sides.b, false)] {
@@ -260,11 +259,14 @@ fn samples(blocks: &[&Sides]) -> Option<Vec<(Vec<f64>, Vec<f64>)>> {
             }
         }
     }
-    let is_a: Vec<bool> = found.keys().map(|(_, is_a)| *is_a).collect();
+    // Which side is which must not tell in the order of sums; a config of both ran in no block of the other.
+    let mut found: Vec<_> = found.into_iter().collect();
+    found.sort_by_key(|((config, _), values)| (*config, values[0].0));
+    let is_a: Vec<bool> = found.iter().map(|((_, is_a), _)| *is_a).collect();
     let cells: Vec<Cell> = found
-        .into_values()
+        .into_iter()
         .enumerate()
-        .flat_map(|(level, values)| values.into_iter().map(move |(block, value)| Cell { block, level, value }))
+        .flat_map(|(level, (_, values))| values.into_iter().map(move |(block, value)| Cell { block, level, value }))
         .collect();
     let split = |island: Vec<(usize, f64)>| {
         let (a, b): (Vec<_>, Vec<_>) = island.into_iter().partition(|(level, _)| is_a[*level]);
