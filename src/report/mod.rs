@@ -264,3 +264,8 @@ pub async fn units(session: &Session) -> Result<HashMap<String, String>> {
 fn has_charts(contents: &[Content]) -> bool {
     contents.iter().any(|content| matches!(content, Content::Chart { .. }))
 }
+
+/// The page about reports, whose example is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/reports.md")]
+struct Documented;
