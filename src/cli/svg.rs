@@ -11,14 +11,14 @@ use runlake::report::units;
 use super::aside::Aside;
 use super::output::say;
 use super::question::{Question, collect};
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, values};
 use crate::cli::Exit;
 
 /// Where a picture goes.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct SvgArgs {
     /// Draws a chart into this file, light or dark as its reader's page, and shows no rows
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "out", "sql"])]
+    #[arg(long, value_name = "FILE", value_parser = values::svg_file, conflicts_with_all = ["format", "out", "sql"])]
     pub svg: Option<PathBuf>,
 }
 

@@ -1,5 +1,6 @@
 //! Values given on the command line: params of statements, sizes, durations.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use datafusion::common::ScalarValue;
@@ -70,6 +71,16 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a number of seconds above 0, such as 30 or 0.5".to_string())
 }
 
+/// A file for a picture, which is SVG whatever its name says.
+pub fn svg_file(text: &str) -> Result<PathBuf, String> {
+    match Path::new(text).extension() {
+        Some(other) if !other.eq_ignore_ascii_case("svg") => {
+            Err("pictures are SVG: the name ends with .svg".to_string())
+        }
+        _ => Ok(PathBuf::from(text)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +99,13 @@ mod tests {
         assert_eq!(value("'10'"), ScalarValue::from("10"));
         assert_eq!(param("$lr=1").unwrap().0, "lr");
         assert!(param("lr").is_err() && param("=1").is_err() && param("a-b=1").is_err());
+    }
+
+    #[test]
+    fn pictures_are_named_for_what_they_are() {
+        assert_eq!(svg_file("a/b.SVG"), Ok(PathBuf::from("a/b.SVG")));
+        assert_eq!(svg_file("picture"), Ok(PathBuf::from("picture")));
+        assert!(svg_file("picture.png").is_err());
     }
 
     #[test]
