@@ -41,8 +41,8 @@ mod store;
 pub use error::{Error, ErrorKind, Result};
 pub use model::{
     ArtifactEntry, Comment, Context, DataVersion, ExperimentEdit, Feature, Goal, InvalidGoal, InvalidRunId,
-    InvalidStatus, InvalidTime, Link, MetricGoal, Micros, Month, ParamValue, RunId, RunStart, SeriesKind, SeriesPoint,
-    Status, Step,
+    InvalidStatus, InvalidTime, Link, MetricGoal, Micros, Month, ParamValue, RepeatKeys, RunId, RunStart, SeriesKind,
+    SeriesPoint, Status, Step,
 };
 pub use query::{
     ColumnInfo, DIALECT, FunctionError, Query, QueryError, Session, SessionOptions, TableSummary, check_condition,

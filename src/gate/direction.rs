@@ -64,7 +64,7 @@ async fn declared(session: &Session, metric: &str, experiments: &[String]) -> Re
 
 /// The experiments that a statement limits itself to: `experiment = 'churn' AND ...`.
 fn experiments(sql: &str, params: &Params) -> Vec<String> {
-    let Some(select) = select(sql) else { return Vec::new() };
+    let Some((_, select)) = select(sql) else { return Vec::new() };
     let named = |expr: &Expr| match expr {
         Expr::Value(value) => match &value.value {
             Value::SingleQuotedString(text) => Some(text.clone()),
@@ -88,21 +88,20 @@ fn experiments(sql: &str, params: &Params) -> Vec<String> {
     select.selection.iter().flat_map(conjuncts).find_map(limits).unwrap_or_default()
 }
 
-/// The one SELECT that a statement is.
-fn select(sql: &str) -> Option<Select> {
+/// The one SELECT that a statement is, and what it calls its tables.
+fn select(sql: &str) -> Option<(Relations, Select)> {
     let Ok(Statement::Statement(statement)) = parse(sql) else { return None };
+    let relations = Relations::of(&statement);
     let Sql::Query(query) = *statement else { return None };
     match *query.body {
-        SetExpr::Select(select) => Some(*select),
+        SetExpr::Select(select) => Some((relations, *select)),
         _ => None,
     }
 }
 
 /// The metric that a column of a statement is: itself, or what grows with it. `1 - metrics.auc` is none.
 fn metric_of(sql: &str, names: &[&str], others: &[String]) -> Option<String> {
-    let Ok(Statement::Statement(statement)) = parse(sql) else { return None };
-    let Sql::Query(query) = statement.as_ref() else { return None };
-    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let (relations, select) = select(sql)?;
     let items: Vec<(Option<String>, &Expr)> = select
         .projection
         .iter()
@@ -123,7 +122,7 @@ fn metric_of(sql: &str, names: &[&str], others: &[String]) -> Option<String> {
             more.is_none().then_some(only.1)?
         }
     };
-    growing(&Relations::of(&statement), expr)
+    growing(&relations, expr)
 }
 
 fn name_of(expr: &Expr) -> Option<String> {

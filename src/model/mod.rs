@@ -23,7 +23,7 @@ pub use record::{
     Record, RunStart, SeriesKind, SeriesPoint, TableRows,
 };
 pub use series::{Position, SeriesStats, Step};
-pub use state::{ExperimentState, GoalState, RunState};
+pub use state::{ExperimentState, GoalState, RepeatKeys, RunState};
 pub use status::{Goal, InvalidGoal, InvalidStatus, Status};
 pub use time::{InvalidTime, Micros, Month};
 pub use version::Version;

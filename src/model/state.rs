@@ -542,8 +542,35 @@ impl ExperimentState {
     pub fn is_repeat_key(&self, key: &str) -> bool {
         match &self.repeat_keys {
             Some(slot) => slot.value.iter().any(|k| k == key),
-            None => matches!(key, "seed" | "fold"),
+            None => RepeatKeys::USUAL.contains(&key),
         }
+    }
+}
+
+/// The params that tell repeats of a config apart, in each experiment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RepeatKeys(BTreeMap<String, Vec<String>>);
+
+impl RepeatKeys {
+    /// Those of an experiment that names none.
+    pub const USUAL: [&str; 2] = ["seed", "fold"];
+
+    /// What experiments name, by their ids.
+    pub fn new(named: impl IntoIterator<Item = (String, Vec<String>)>) -> RepeatKeys {
+        RepeatKeys(named.into_iter().collect())
+    }
+
+    /// Those of an experiment.
+    pub fn of(&self, experiment_id: &str) -> Vec<&str> {
+        match self.0.get(experiment_id) {
+            Some(keys) => keys.iter().map(String::as_str).collect(),
+            None => Self::USUAL.to_vec(),
+        }
+    }
+
+    /// The experiments that name some themselves.
+    pub fn named(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.0.iter().map(|(id, keys)| (id.as_str(), keys.as_slice()))
     }
 }
 

@@ -28,7 +28,7 @@ use super::stop::{Stop, StopJoins};
 use super::structs::LeafOfWhole;
 use super::{experiments, functions, guard, joins, names, rewrite, runs, scan, udf};
 use crate::error::Result;
-use crate::model::{ExperimentState, Micros, RunId};
+use crate::model::{ExperimentState, Micros, RepeatKeys, RunId};
 use crate::schema::{MetricDefRow, Row, Table};
 use crate::store::cut::Cut;
 use crate::store::delta::register_files;
@@ -418,14 +418,14 @@ impl Session {
         }
     }
 
-    /// The params that tell repeats of a config apart, by the id of each experiment where somebody has named them.
+    /// The params that tell repeats of a config apart.
     ///
     /// # Errors
     /// [`QueryError::Store`] where the experiments cannot be read.
-    pub async fn repeat_keys(&self) -> Result<BTreeMap<String, Vec<String>>, QueryError> {
+    pub async fn repeat_keys(&self) -> Result<RepeatKeys, QueryError> {
         let experiments = &self.snapshot.overlay_of_long_tables().await?.experiments;
         let named = |e: &ExperimentState| Some((e.id.to_string(), e.repeat_keys()?.to_vec()));
-        Ok(experiments.values().filter_map(named).collect())
+        Ok(RepeatKeys::new(experiments.values().filter_map(named)))
     }
 
     /// The tables there are, frames included.

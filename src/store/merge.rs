@@ -11,7 +11,9 @@ use super::live::Live;
 use super::points::SortedPoints;
 use super::sealed;
 use super::snapshot::Snapshot;
-use crate::model::{ExperimentId, ExperimentOrigin, ExperimentState, GoalState, Month, RunId, RunState, Status};
+use crate::model::{
+    ExperimentId, ExperimentOrigin, ExperimentState, GoalState, Month, RepeatKeys, RunId, RunState, Status,
+};
 use crate::schema::wide::KeyCounts;
 use crate::schema::{Row, RunContext, RunTables, SeriesRow, Table};
 
@@ -221,7 +223,7 @@ pub fn push_rows(
     let experiment = experiments.get(run.experiment_id().as_str());
     let is_repeat_key = |key: &str| match experiment {
         Some(experiment) => experiment.is_repeat_key(key),
-        None => matches!(key, "seed" | "fold"),
+        None => RepeatKeys::USUAL.contains(&key),
     };
     let context =
         RunContext { experiment_id: run.experiment_id().as_str(), status: run.status, is_repeat_key: &is_repeat_key };

@@ -118,11 +118,8 @@ async fn given(call: &Call<'_>, metric: &str, run: &str) -> Result<(Block, Score
 
 /// Params that do not count: those that tell repeats apart, and those that the caller names, with commas between.
 async fn skipped(call: &Call<'_>, block: &Block, ignored: &str) -> Result<BTreeSet<String>, QueryError> {
-    let named = call.session().repeat_keys().await?;
-    let mut skip: BTreeSet<String> = match named.get(&block.experiment_id) {
-        Some(keys) => keys.iter().cloned().collect(),
-        None => ["seed", "fold"].map(str::to_string).into(),
-    };
+    let repeat_keys = call.session().repeat_keys().await?;
+    let mut skip: BTreeSet<String> = repeat_keys.of(&block.experiment_id).into_iter().map(str::to_string).collect();
     let ignored: Vec<&str> = ignored.split(',').map(str::trim).filter(|key| !key.is_empty()).collect();
     if !ignored.is_empty() {
         // One list may serve several experiments: a key that another one logs is no slip.

@@ -302,14 +302,15 @@ struct NamedRepeats {
 
 /// The repeats of the experiments that name params for it, by experiment. For all others the columns seed and fold do.
 async fn named_repeats(call: &Call<'_>, scope: &Scope) -> Result<HashMap<String, NamedRepeats>, QueryError> {
+    let repeat_keys = call.session().repeat_keys().await?;
     let mut found = HashMap::new();
-    for (experiment, keys) in call.session().repeat_keys().await? {
+    for (experiment, keys) in repeat_keys.named() {
         let mut named = NamedRepeats { fold: keys.iter().any(|key| key == "fold"), ..NamedRepeats::default() };
         let others: Vec<String> = keys.iter().filter(|key| *key != "fold").map(|key| quoted(key)).collect();
         if !others.is_empty() {
             let sql = format!(
                 "SELECT run_id, key, value FROM params WHERE experiment_id = {} AND key IN ({}) AND {} ORDER BY run_id, key",
-                quoted(&experiment),
+                quoted(experiment),
                 others.join(", "),
                 scope.condition()
             );
@@ -324,7 +325,7 @@ async fn named_repeats(call: &Call<'_>, scope: &Scope) -> Result<HashMap<String,
                 so_far.push_str(&format!("{} {value}", keys.value(row)));
             }
         }
-        found.insert(experiment, named);
+        found.insert(experiment.to_string(), named);
     }
     Ok(found)
 }

@@ -72,11 +72,8 @@ async fn settings(
     let rows = call.ask_in(scope, &sql).await?;
     let (runs, keys, values) = (rows.texts("run_id")?, rows.texts("key")?, rows.texts("value")?);
     let (numbers, bools) = (rows.floats("num")?, rows.bools("is_bool")?);
-    let named = call.session().repeat_keys().await?;
-    let is_repeat_key = |experiment: &str, key: &str| match named.get(experiment) {
-        Some(keys) => keys.iter().any(|k| k == key),
-        None => matches!(key, "seed" | "fold"),
-    };
+    let repeat_keys = call.session().repeat_keys().await?;
+    let is_repeat_key = |experiment: &str, key: &str| repeat_keys.of(experiment).contains(&key);
     let datasets = scored.datasets();
     let numbers_of: HashMap<&str, usize> = {
         let ids: std::collections::BTreeSet<&str> = configs.iter().map(|config| config.config_id.as_str()).collect();

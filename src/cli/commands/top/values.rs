@@ -38,11 +38,8 @@ pub fn sql(blocks: &BlockColumns, scope: &str, metric: &str, key: &str, n: u64) 
 /// Refuses a param that tells repeats of a config apart: a config is the mean over its values, and would be credited to
 /// the one of its luckiest run.
 pub async fn refuse_repeats(session: &Session, scope: &str, metric: &str, key: &str) -> Result<(), Failure> {
-    let named = session.repeat_keys().await?;
-    let tells_repeats = |experiment: &str| match named.get(experiment) {
-        Some(keys) => keys.iter().any(|named| named == key),
-        None => matches!(key, "seed" | "fold"),
-    };
+    let repeat_keys = session.repeat_keys().await?;
+    let tells_repeats = |experiment: &str| repeat_keys.of(experiment).contains(&key);
     let sql = format!(
         "SELECT DISTINCT experiment_id, experiment FROM runs WHERE {} AND run_id IN \
          (SELECT run_id FROM metric_stats WHERE key = {}) ORDER BY experiment",
