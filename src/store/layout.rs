@@ -108,6 +108,11 @@ pub fn log(table: &Table) -> String {
     format!("{}/_delta_log", self::table(table))
 }
 
+/// The file that says which Delta checkpoint of a table is the newest.
+pub fn last_checkpoint(table: &Table) -> String {
+    format!("{}/_last_checkpoint", log(table))
+}
+
 /// The file of one commit of a table.
 pub fn commit(table: &Table, version: u64) -> String {
     format!("{}/{version:020}.json", log(table))

@@ -185,13 +185,19 @@ async fn versions_after(tables: &Tables, cut: &Cut, touched: &[Table]) -> Result
 /// Checkpoints are a step of their own, after the cut; a missing one costs time, never rows.
 async fn checkpoint(tables: &Tables, before: &Cut, after: &Cut) {
     for (name, version) in &after.tables {
+        let Some(table) = Table::parse(name) else { continue };
         let old = before.tables.get(name).copied().unwrap_or(0);
-        if version / CHECKPOINT_EVERY > old / CHECKPOINT_EVERY
-            && let Some(table) = Table::parse(name)
-        {
+        let is_due = version / CHECKPOINT_EVERY > old / CHECKPOINT_EVERY;
+        if is_due || (*version >= CHECKPOINT_EVERY && lacks_hint(tables, &table)) {
             let _ = tables.checkpoint(&table).await;
         }
     }
+}
+
+/// Whether nothing says where a table's checkpoint is: a process died before it had written that, or it was lost.
+fn lacks_hint(tables: &Tables, table: &Table) -> bool {
+    let found = tables.io.stat(&layout::last_checkpoint(table));
+    found.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// Tables of frames on disk, sealed or not.

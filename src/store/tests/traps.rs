@@ -183,6 +183,35 @@ async fn a_long_log_is_checkpointed_and_its_beginning_can_go() {
     assert!(report.is_clean(), "{:?}", report.findings);
 }
 
+/// Guard: `ops::lacks_hint`, and `verify`, which takes that state for what it is.
+#[tokio::test]
+async fn a_death_between_a_checkpoint_and_its_hint_is_mended_by_the_next_seal() {
+    let (dir, store) = new_store();
+    let run = store.start_run(RunOptions::new("wine")).unwrap();
+    let hint = dir.path().join("s/metrics/_delta_log/_last_checkpoint");
+    let mut step = 0;
+    let point = |step| run.log_metric_at("loss", 1.0 / (step + 1) as f64, step).unwrap();
+    while !hint.exists() {
+        assert!(step < 100, "there is no checkpoint after {step} seals");
+        point(step);
+        store.seal().await.unwrap();
+        step += 1;
+    }
+    let first = std::fs::read(&hint).unwrap();
+    std::fs::remove_file(&hint).unwrap();
+    let report = store.verify(false).await.unwrap();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    assert_eq!(dump(&store).await["metrics"].len(), step as usize);
+
+    point(step);
+    store.seal().await.unwrap();
+    assert_ne!(std::fs::read(&hint).unwrap(), first, "it names the checkpoint that this seal made");
+    std::fs::remove_file(&hint).unwrap();
+    let report = store.verify(false).await.unwrap();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    assert_eq!(dump(&Store::open(dir.path().join("s")).unwrap()).await["metrics"].len(), step as usize + 1);
+}
+
 /// Guard: `float_columns` in the writer properties, which compaction shares.
 #[tokio::test]
 async fn columns_of_doubles_have_no_statistics_after_compaction_either() {

@@ -167,7 +167,7 @@ async fn log(
             Err(e) => bad.push((path, problem(&e), format!("a Delta checkpoint of {}", holds(v)))),
         }
     }
-    let hint = format!("{folder}/_last_checkpoint");
+    let hint = layout::last_checkpoint(table);
     match io.read(&hint) {
         Ok(bytes) => {
             report.read(bytes.len());
@@ -185,7 +185,9 @@ async fn log(
             }
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            if base.is_some() {
+            // Between a checkpoint and its hint a process may die, or be at work this moment; readers list the log then.
+            // The next operation mends that, so what is missing later was lost.
+            if base.is_some_and(|base| base < version) {
                 let holds = "which Delta checkpoint is the newest".to_string();
                 bad.push((hint.clone(), "is missing".to_string(), holds));
             }
