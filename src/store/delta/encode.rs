@@ -109,9 +109,13 @@ pub fn encode(rows: &dyn Columns, properties: WriterProperties, out: &mut Vec<u8
     let properties = Arc::clone(file.properties());
     let mut begin = 0;
     for group in 0.. {
-        let end = rows.rows().min(begin + per_group);
-        if begin == end {
+        if begin == rows.rows() {
             break;
+        }
+        // A rest of less than half a group goes into the last one: each group costs a reader of every column.
+        let mut end = rows.rows().min(begin.saturating_add(per_group));
+        if rows.rows() - end < per_group / 2 {
+            end = rows.rows();
         }
         let mut row_group = file.next_row_group()?;
         let mut pieces = pieces(rows, &schema, begin..end)?.into_iter().peekable();
@@ -219,11 +223,15 @@ mod tests {
         let names: ArrayRef = Arc::new(StringArray::from_iter_values((0..10).map(|row| format!("run-{row}"))));
         let after = Arc::clone(&names);
         let rows = RecordBatch::try_from_iter([("name", names), ("wide", wide), ("after", after)]).unwrap();
-        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(6)).build();
-        let mut bytes = Vec::new();
-        encode(&rows, properties, &mut bytes).unwrap();
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap().build().unwrap();
-        let back: Vec<_> = reader.map(|rows| rows.unwrap()).collect();
-        assert_eq!(arrow::compute::concat_batches(&rows.schema(), &back).unwrap(), rows);
+        for (most, groups) in [(4, vec![4, 4, 2]), (8, vec![10])] {
+            let properties = WriterProperties::builder().set_max_row_group_row_count(Some(most)).build();
+            let mut bytes = Vec::new();
+            encode(&rows, properties, &mut bytes).unwrap();
+            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
+            let found: Vec<_> = reader.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+            assert_eq!(found, groups);
+            let back: Vec<_> = reader.build().unwrap().map(|rows| rows.unwrap()).collect();
+            assert_eq!(arrow::compute::concat_batches(&rows.schema(), &back).unwrap(), rows);
+        }
     }
 }

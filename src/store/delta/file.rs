@@ -12,7 +12,7 @@ use parquet::schema::types::ColumnPath;
 use serde::{Deserialize, Serialize};
 
 use super::encode::{Columns, encode};
-use super::sample::{self, Plain};
+use super::sample::{self, Layout};
 use super::sort::sort;
 use crate::model::{Month, RunId, unique};
 use crate::schema::wide::KeyCounts;
@@ -240,12 +240,12 @@ fn properties(table: &Table, rows: &dyn Columns) -> WriterProperties {
             builder = builder.set_column_statistics_enabled(ColumnPath::new(path), EnabledStatistics::None);
         }
     }
-    for Plain { path, raw } in sample::without_repeats(rows) {
+    for Layout { path, dictionary, raw } in sample::layouts(rows) {
         let path = ColumnPath::new(path);
         if raw {
             builder = builder.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
         }
-        builder = builder.set_column_dictionary_enabled(path, false);
+        builder = builder.set_column_dictionary_enabled(path, dictionary);
     }
     builder.build()
 }
