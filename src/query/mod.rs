@@ -12,6 +12,7 @@ mod guard;
 mod in_order;
 mod joins;
 mod keys;
+mod late;
 mod names;
 mod rewrite;
 mod runs;

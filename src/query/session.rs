@@ -24,6 +24,7 @@ use super::error::QueryError;
 use super::experiment::PruneByExperiment;
 use super::in_order::ReadInOrder;
 use super::keys::NamedKeys;
+use super::late::ReadLate;
 use super::stop::{Stop, StopJoins};
 use super::structs::LeafOfWhole;
 use super::{experiments, functions, guard, joins, names, rewrite, runs, scan, udf};
@@ -153,6 +154,7 @@ impl Session {
         let stop = Stop::default();
         let mut physical_rules = PhysicalOptimizer::new().rules;
         physical_rules.push(Arc::new(StopJoins(Arc::clone(&stop))));
+        physical_rules.insert(0, Arc::new(ReadLate));
         if threads == Some(1) {
             physical_rules.insert(0, Arc::new(ReadInOrder));
         }

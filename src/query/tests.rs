@@ -169,9 +169,7 @@ async fn a_condition_on_the_experiment_becomes_one_on_its_id() {
         ask(&store, "EXPLAIN SELECT name FROM runs WHERE experiment = 'churn' AND experiment NOT LIKE 'x%'").await;
     assert!(plan.contains("predicate=experiment_id"), "{plan}");
     assert!(!plan.contains("experiment_name("), "{plan}");
-    let plan =
-        ask(&store, "EXPLAIN SELECT params.model FROM runs WHERE metrics.auc > 0.5 ORDER BY metrics.auc LIMIT 1").await;
-    assert!(plan.contains("TopK(fetch=1)"), "{plan}");
+    let plan = ask(&store, "EXPLAIN SELECT params.model FROM runs WHERE metrics.auc > 0.5 ORDER BY metrics.auc").await;
     assert!(plan.contains("predicate=get_field(metrics"), "the scan knows the condition: {plan}");
     assert!(!plan.contains("FilterExec"), "the scan filters: {plan}");
 }

@@ -1,47 +1,51 @@
 //! Readers of data files, which keep the footers they have read: files never change.
-//!
-//! A footer says as which types its columns are to be read. Texts in structs are read as views: a repeated value is not
-//! copied for every row, and a comparison looks at the view alone (a text filter over a million runs: half the time).
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Fields, Schema};
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use datafusion::common::Result;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::parquet::{
     CachedParquetMetaData, DefaultParquetFileReaderFactory, ParquetFileReaderFactory,
 };
 use datafusion::execution::cache::cache_manager::{CachedFileMetadataEntry, FileMetadataCache};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
-use futures::FutureExt;
 use futures::future::BoxFuture;
-use object_store::{ObjectMeta, ObjectStore};
+use futures::{FutureExt, TryFutureExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
-use parquet::arrow::async_reader::AsyncFileReader;
-use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema, parquet_to_arrow_schema};
+use parquet::arrow::async_reader::{AsyncFileReader, MetadataFetch};
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::metadata::{FileMetaData, KeyValue, PageIndexPolicy, ParquetMetaData, ParquetMetaDataBuilder};
+use parquet::file::metadata::{
+    PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
+};
+
+use super::narrow::narrowed;
 
 /// Files of fewer rows have one page in each column, so the index of pages is not read: of tens of thousands of columns it
 /// takes as long as the rest of the footer.
 const ROWS_OF_A_PAGE: usize = 4096;
-/// In a file of more columns, naming other types takes longer than reading texts as they are.
-const MANY_COLUMNS: usize = 4096;
 
 /// Makes readers of the files in a store.
 #[derive(Debug)]
 pub struct Readers {
     objects: Arc<dyn ObjectStore>,
     footers: Arc<FileMetadataCache>,
+    wanted: Option<SchemaRef>,
 }
 
 impl Readers {
     /// Readers that share these footers.
     pub fn new(objects: Arc<dyn ObjectStore>, footers: Arc<FileMetadataCache>) -> Self {
-        Readers { objects, footers }
+        Readers { objects, footers, wanted: None }
+    }
+
+    /// Files may seem to have no other columns than these, and have them as these types where they can be read so.
+    pub fn of(mut self, wanted: SchemaRef) -> Self {
+        self.wanted = Some(wanted);
+        self
     }
 
     /// A reader of one file, outside of any plan.
@@ -67,16 +71,54 @@ impl ParquetFileReaderFactory for Readers {
         };
         let pages = DefaultParquetFileReaderFactory::new(Arc::clone(&objects));
         let pages = pages.create_reader(partition, file, size_hint, metrics)?;
-        Ok(Box::new(Reader { pages, objects, meta, page_index, footers: Arc::clone(&self.footers) }))
+        let (footers, wanted) = (Arc::clone(&self.footers), self.wanted.clone());
+        Ok(Box::new(Reader { pages, footer: Footer { objects, meta, page_index, footers }, wanted }))
+    }
+}
+
+/// Where a footer is to be found.
+struct Footer {
+    objects: Arc<dyn ObjectStore>,
+    meta: ObjectMeta,
+    page_index: PageIndexPolicy,
+    footers: Arc<FileMetadataCache>,
+}
+
+impl Footer {
+    /// All of it, as it is in the file.
+    async fn read(&self) -> ParquetResult<Arc<ParquetMetaData>> {
+        if let Some(found) = self.footers.get(&self.meta.location)
+            && let Some(found) = found.file_metadata.as_any().downcast_ref::<CachedParquetMetaData>()
+        {
+            return Ok(Arc::clone(found.parquet_metadata()));
+        }
+        // What nobody asks for takes a third of the time where columns are many.
+        let options = ParquetMetaDataOptions::new()
+            .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
+            .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
+        let read = ParquetMetaDataReader::new()
+            .with_page_index_policy(self.page_index)
+            .with_metadata_options(Some(options))
+            .load_and_finish(self, self.meta.size);
+        let footer = Arc::new(read.await?);
+        let entry = CachedParquetMetaData::new(Arc::clone(&footer));
+        let entry = CachedFileMetadataEntry::new(self.meta.clone(), Arc::new(entry));
+        self.footers.put(&self.meta.location, entry);
+        Ok(footer)
+    }
+}
+
+impl MetadataFetch for &Footer {
+    fn fetch(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
+        let read = self.objects.get_range(&self.meta.location, range);
+        read.map_err(|e| ParquetError::External(Box::new(e))).boxed()
     }
 }
 
 struct Reader {
     pages: Box<dyn AsyncFileReader + Send>,
-    objects: Arc<dyn ObjectStore>,
-    meta: ObjectMeta,
-    page_index: PageIndexPolicy,
-    footers: Arc<FileMetadataCache>,
+    footer: Footer,
+    wanted: Option<SchemaRef>,
 }
 
 impl AsyncFileReader for Reader {
@@ -93,63 +135,12 @@ impl AsyncFileReader for Reader {
         _: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
         async move {
-            if let Some(found) = self.footers.get(&self.meta.location)
-                && let Some(found) = found.file_metadata.as_any().downcast_ref::<CachedParquetMetaData>()
-            {
-                return Ok(Arc::clone(found.parquet_metadata()));
+            let footer = self.footer.read().await?;
+            match &self.wanted {
+                Some(wanted) => narrowed(footer, wanted),
+                None => Ok(footer),
             }
-            let read = DFParquetMetadata::new(self.objects.as_ref(), &self.meta);
-            let read = read.with_page_index_policy(Some(self.page_index));
-            let read = read.fetch_metadata().await.map_err(|e| ParquetError::External(Box::new(e)))?;
-            let footer = Arc::new(with_text_views(Arc::unwrap_or_clone(read))?);
-            let entry = CachedParquetMetaData::new(Arc::clone(&footer));
-            let entry = CachedFileMetadataEntry::new(self.meta.clone(), Arc::new(entry));
-            self.footers.put(&self.meta.location, entry);
-            Ok(footer)
         }
         .boxed()
     }
-}
-
-/// A type with views for the texts in its structs.
-pub fn text_views(data_type: &DataType) -> DataType {
-    let leaf = |leaf: &Arc<Field>| match leaf.data_type() {
-        DataType::Utf8 => Arc::new(leaf.as_ref().clone().with_data_type(DataType::Utf8View)),
-        _ => Arc::clone(leaf),
-    };
-    match data_type {
-        DataType::Struct(leaves) => DataType::Struct(leaves.iter().map(leaf).collect()),
-        other => other.clone(),
-    }
-}
-
-/// A footer that has the texts in structs read as views.
-fn with_text_views(footer: ParquetMetaData) -> ParquetResult<ParquetMetaData> {
-    let file = footer.file_metadata();
-    if file.schema_descr().num_columns() > MANY_COLUMNS {
-        return Ok(footer);
-    }
-    let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
-    if !schema.fields().iter().any(|field| matches!(field.data_type(), DataType::Struct(_))) {
-        return Ok(footer);
-    }
-    let fields = schema.fields().iter();
-    let fields: Fields = fields.map(|f| f.as_ref().clone().with_data_type(text_views(f.data_type()))).collect();
-    let types = KeyValue::new(ARROW_SCHEMA_META_KEY.to_string(), encode_arrow_schema(&Schema::new(fields)));
-    let others = file.key_value_metadata().into_iter().flatten().filter(|entry| entry.key != ARROW_SCHEMA_META_KEY);
-    let entries = others.cloned().chain([types]).collect();
-    let file = FileMetaData::new(
-        file.version(),
-        file.num_rows(),
-        file.created_by().map(str::to_string),
-        Some(entries),
-        file.schema_descr_ptr(),
-        file.column_orders().cloned(),
-    );
-    let mut rest = footer.into_builder();
-    Ok(ParquetMetaDataBuilder::new(file)
-        .set_row_groups(rest.take_row_groups())
-        .set_column_index(rest.take_column_index())
-        .set_offset_index(rest.take_offset_index())
-        .build())
 }

@@ -7,6 +7,8 @@ mod commit;
 mod encode;
 mod file;
 mod footer;
+mod located;
+mod narrow;
 mod sample;
 mod scan;
 mod schema;
@@ -15,6 +17,7 @@ mod version;
 
 pub use commit::Change;
 pub use file::{DataFile, NewFile, write_file, write_sorted};
-pub use footer::text_views;
+pub use located::{RowPlaces, located, only};
+pub use narrow::text_views;
 pub use scan::{FilesTable, Place, Places, register_files};
 pub use version::{APP_ID, TableVersion, Tables};

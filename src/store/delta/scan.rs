@@ -35,7 +35,7 @@ use crate::schema::Table;
 use crate::store::error::Result as StoreResult;
 
 /// Under this address the files of a store are known to a session.
-const ADDRESS: &str = "runlake://store/";
+pub(super) const ADDRESS: &str = "runlake://store/";
 
 /// Makes the files of a store known to a session.
 pub fn register_files(context: &SessionContext, objects: Arc<dyn ObjectStore>) {
@@ -84,6 +84,8 @@ const LOOKUP_PAYS: usize = if cfg!(test) { 1 } else { 200_000 };
 /// rest of what passes: a leaderboard of 100,000 runs takes 5.7 ms instead of 7.8, one of a million 33 instead of 29. Tests
 /// of this crate read the second way.
 const FEW_VALUES: usize = if cfg!(test) { 0 } else { 1_000_000 };
+/// Rows of `runs` from which on it pays to read late what does not decide which rows are asked for; tests always do.
+pub(super) const LATE_PAYS: usize = if cfg!(test) { 1 } else { 50_000 };
 /// More ids than this in one condition are not looked up.
 const MOST_RUNS: usize = 100;
 
@@ -108,6 +110,19 @@ impl FilesTable {
     pub fn with_places(mut self, places: Arc<dyn Places>) -> Self {
         self.places = (self.rows >= LOOKUP_PAYS).then_some(places);
         self
+    }
+
+    /// The columns that a scan needs: those of its rows, and those that choose rows.
+    fn read(&self, projection: Option<&Vec<usize>>, filters: &[Expr], is_placed: bool) -> Result<SchemaRef> {
+        let Some(projection) = projection else { return Ok(Arc::clone(&self.schema)) };
+        let mut columns: BTreeSet<usize> = projection.iter().copied().collect();
+        for column in filters.iter().flat_map(Expr::column_refs) {
+            columns.insert(self.schema.index_of(&column.name)?);
+        }
+        if is_placed {
+            columns.insert(self.schema.index_of("experiment_id")?);
+        }
+        Ok(Arc::new(self.schema.project(&columns.into_iter().collect::<Vec<_>>())?))
     }
 
     /// The places of these runs; `None` when there are none, or not all are known.
@@ -215,6 +230,7 @@ impl TableProvider for FilesTable {
         options.pushdown_filters = !self.of_runs || values > FEW_VALUES;
         let options = datafusion::config::TableParquetOptions { global: options, ..Default::default() };
         let mut source = ParquetSource::new(Arc::clone(&self.schema)).with_table_parquet_options(options);
+        let is_placed = places.is_some();
         if let Some(places) = places {
             let ids = places.into_iter().map(|(id, _)| id).collect::<BTreeSet<_>>().into_iter().map(lit).collect();
             let within = ident("experiment_id").in_list(ids, false);
@@ -223,7 +239,8 @@ impl TableProvider for FilesTable {
         }
         let url = ObjectStoreUrl::parse(ADDRESS).expect("a constant");
         let objects = state.runtime_env().object_store(&url)?;
-        let readers = Readers::new(objects, Arc::clone(&self.footers));
+        let wanted = self.read(projection, filters, is_placed)?;
+        let readers = Readers::new(objects, Arc::clone(&self.footers)).of(wanted);
         source = source.with_parquet_file_reader_factory(Arc::new(readers));
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         let mut statistics = Statistics::new_unknown(&self.schema);

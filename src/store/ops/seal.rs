@@ -47,7 +47,7 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { load: Load { points: 4 << 20, runs: RUNS_PER_FILE, values: 1_100_000 }, bytes: 64 << 20 }
+        Limits { load: Load { points: 4 << 20, runs: RUNS_PER_FILE, values: 1_000_000 }, bytes: 64 << 20 }
     }
 }
 
