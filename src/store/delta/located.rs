@@ -100,7 +100,7 @@ fn rows_in_files(
     if rows < LATE_PAYS
         || config.limit.is_some()
         || source.filter().is_some()
-        || files.any(|file| !file.path().as_ref().starts_with(&of_runs))
+        || files.any(|file| !file.path().as_ref().starts_with(&of_runs) || rows_of(file) == 0)
     {
         return Ok(None);
     }
@@ -151,8 +151,7 @@ fn rows_of_files(
         if let [ScalarValue::UInt64(Some(part))] = file.partition_values.as_slice()
             && let Some(rows) = rows.get(part)
         {
-            let all = file.statistics.as_ref().and_then(|s| s.num_rows.get_value().copied()).unwrap_or(0);
-            let mut file = file.clone().with_extension(ParquetRowSelection::new(selection(rows, all)));
+            let mut file = file.clone().with_extension(ParquetRowSelection::new(selection(rows, rows_of(file))));
             // The planner may have cut a file in two; rows are chosen in the whole of it.
             file.range = None;
             files.insert(*part, file);
@@ -163,6 +162,11 @@ fn rows_of_files(
     }
     let groups = FileGroup::new(files.into_values().collect()).split_files(threads);
     DataSourceExec::from_data_source(FileScanConfigBuilder::from(config.clone()).with_file_groups(groups).build())
+}
+
+/// Number of rows; 0 where nobody knows.
+fn rows_of(file: &PartitionedFile) -> usize {
+    file.statistics.as_ref().and_then(|statistics| statistics.num_rows.get_value().copied()).unwrap_or(0)
 }
 
 /// These of so many rows.
