@@ -28,6 +28,10 @@ use super::narrow::narrowed;
 /// takes as long as the rest of the footer.
 const ROWS_OF_A_PAGE: usize = 4096;
 
+/// Larger footers are not kept: a few of them would fill the memory that there is for all, and be gone before their turn
+/// comes again. Those of 36,000 columns take 28 MB.
+const LARGEST_KEPT: usize = 8 << 20;
+
 /// Makes readers of the files in a store.
 #[derive(Debug)]
 pub struct Readers {
@@ -101,9 +105,11 @@ impl Footer {
             .with_metadata_options(Some(options))
             .load_and_finish(self, self.meta.size);
         let footer = Arc::new(read.await?);
-        let entry = CachedParquetMetaData::new(Arc::clone(&footer));
-        let entry = CachedFileMetadataEntry::new(self.meta.clone(), Arc::new(entry));
-        self.footers.put(&self.meta.location, entry);
+        if footer.memory_size() <= LARGEST_KEPT {
+            let entry = CachedParquetMetaData::new(Arc::clone(&footer));
+            let entry = CachedFileMetadataEntry::new(self.meta.clone(), Arc::new(entry));
+            self.footers.put(&self.meta.location, entry);
+        }
         Ok(footer)
     }
 }
