@@ -19,7 +19,9 @@ pub struct Tasks {
 
 impl Tasks {
     pub fn new() -> Result<Tasks, String> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_path_buf();
+        // Where Cargo runs us for: a binary that it takes for fresh may have been built in a clone that is gone.
+        let xtask = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let root = Path::new(&xtask).parent().expect("xtask lies in the workspace").to_path_buf();
         let cache = match (env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
             (Some(cache), _) if !cache.is_empty() => PathBuf::from(cache),
             (_, Some(home)) => Path::new(&home).join(".cache"),
