@@ -113,7 +113,7 @@ impl FilesTable {
     }
 
     /// The columns that a scan needs: those of its rows, and those that choose rows.
-    fn read(&self, projection: Option<&Vec<usize>>, filters: &[Expr], is_placed: bool) -> Result<SchemaRef> {
+    fn columns_read(&self, projection: Option<&Vec<usize>>, filters: &[Expr], is_placed: bool) -> Result<SchemaRef> {
         let Some(projection) = projection else { return Ok(Arc::clone(&self.schema)) };
         let mut columns: BTreeSet<usize> = projection.iter().copied().collect();
         for column in filters.iter().flat_map(Expr::column_refs) {
@@ -229,8 +229,8 @@ impl TableProvider for FilesTable {
         let values = self.rows * leaves(project_schema(&self.schema, projection)?.as_ref());
         options.pushdown_filters = !self.of_runs || values > FEW_VALUES;
         let options = datafusion::config::TableParquetOptions { global: options, ..Default::default() };
+        let wanted = self.columns_read(projection, filters, places.is_some())?;
         let mut source = ParquetSource::new(Arc::clone(&self.schema)).with_table_parquet_options(options);
-        let is_placed = places.is_some();
         if let Some(places) = places {
             let ids = places.into_iter().map(|(id, _)| id).collect::<BTreeSet<_>>().into_iter().map(lit).collect();
             let within = ident("experiment_id").in_list(ids, false);
@@ -239,7 +239,6 @@ impl TableProvider for FilesTable {
         }
         let url = ObjectStoreUrl::parse(ADDRESS).expect("a constant");
         let objects = state.runtime_env().object_store(&url)?;
-        let wanted = self.read(projection, filters, is_placed)?;
         let readers = Readers::new(objects, Arc::clone(&self.footers)).of(wanted);
         source = source.with_parquet_file_reader_factory(Arc::new(readers));
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
