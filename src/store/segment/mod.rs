@@ -9,6 +9,7 @@
 //! Payloads are postcard. A frame that was written in part ends the segment; anything else that does not check is damage.
 
 mod frame;
+mod process;
 mod reader;
 mod writer;
 

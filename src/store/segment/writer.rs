@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::frame::{self, FORMAT, Header};
+use super::process;
 use crate::model::{Micros, Record, WriterId};
 use crate::store::io::{Append, Io};
 use crate::store::layout;
@@ -96,10 +97,10 @@ struct Setup {
     absorbed: AbsorbedUpTo,
 }
 
-/// The writer of one process. A child finds another pid and goes to `child`: it must not touch the parent's mutex, which
-/// some thread of the parent may have held at the fork.
+/// The writer of one process. A child finds that it is another and goes to `child`: it must not touch the parent's mutex,
+/// which some thread of the parent may have held at the fork.
 struct Process {
-    pid: u32,
+    number: u64,
     shared: Arc<Shared>,
     child: OnceLock<Box<Process>>,
 }
@@ -147,9 +148,9 @@ impl SegmentWriter {
     }
 
     fn shared(&self) -> &Arc<Shared> {
-        let pid = std::process::id();
+        let number = process::this();
         let mut process = &self.root;
-        while process.pid != pid {
+        while process.number != number {
             process = process.child.get_or_init(|| Box::new(Process::new(&self.setup)));
         }
         &process.shared
@@ -229,13 +230,13 @@ impl SegmentWriter {
 impl Process {
     fn new(setup: &Setup) -> Self {
         let shared = Shared { setup: setup.clone(), state: Mutex::default(), changed: Condvar::new() };
-        Process { pid: std::process::id(), shared: Arc::new(shared), child: OnceLock::new() }
+        Process { number: process::this(), shared: Arc::new(shared), child: OnceLock::new() }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.pid == std::process::id() {
+        if self.number == process::this() {
             let mut state = self.shared.lock();
             state.closed = true;
             // The last records need no other sync than the one every record gets; the thread ends after it.
