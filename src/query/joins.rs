@@ -368,7 +368,7 @@ macro_rules! constraint_of {
 }
 
 /// What a join joins by; `None` for joins that no chain is made of.
-fn constraint(join: &JoinOperator) -> Option<&JoinConstraint> {
+pub(super) fn constraint(join: &JoinOperator) -> Option<&JoinConstraint> {
     constraint_of!(join)
 }
 

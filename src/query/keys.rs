@@ -144,9 +144,11 @@ pub fn near(keys: &[&str], name: &str) -> Vec<String> {
     scored.into_iter().take(3).map(|(_, key)| key.to_string()).collect()
 }
 
-/// The keys that a statement needs, by group.
+/// The keys that a statement needs, by group, and the columns beside them.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct NamedKeys {
+    /// Names among which those of the columns are; `None`: it may need them all.
+    pub columns: Option<BTreeSet<String>>,
     /// Whether `runs` shows them as structs; else each is a column `params.lr` of its own.
     pub as_structs: bool,
     keys: BTreeSet<(Group, String)>,
@@ -163,6 +165,11 @@ impl NamedKeys {
     pub fn add_all(&mut self, group: Group, counts: &KeyCounts) {
         self.whole.insert(group);
         self.keys.extend(group.keys(counts).into_iter().map(|key| (group, key.to_string())));
+    }
+
+    /// Whether a column beside the keys may be needed.
+    pub fn has_column(&self, name: &str) -> bool {
+        self.columns.as_ref().is_none_or(|columns| columns.contains(name))
     }
 
     /// Whether all keys of a group are wanted.

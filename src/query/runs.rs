@@ -36,8 +36,10 @@ pub async fn plan(snapshot: &Arc<Snapshot>, overlay: &Overlay, named: &NamedKeys
     let names = Arc::new(ExperimentNames::new(overlay));
     let mut shown = Vec::new();
     for column in RunRow::columns().iter().filter(|c| !HIDDEN.contains(&c.name)) {
-        shown.push(ident(column.name));
-        if column.name == "experiment_id" {
+        if is_read(column.name, named) {
+            shown.push(ident(column.name));
+        }
+        if column.name == "experiment_id" && named.has_column("experiment") {
             shown.push(names.call(ident("experiment_id")).alias("experiment"));
         }
     }
@@ -58,9 +60,15 @@ pub async fn plan(snapshot: &Arc<Snapshot>, overlay: &Overlay, named: &NamedKeys
     Ok(LogicalPlanBuilder::from(rows).project(shown)?.build()?)
 }
 
+/// Whether a fixed column is planned: that by which deleted and edited runs are left out always is.
+fn is_read(column: &str, named: &NamedKeys) -> bool {
+    matches!(column, "run_id" | "experiment_id") || named.has_column(column)
+}
+
 /// Fixed columns and the named leaves, as the files are read.
 fn stored_schema(named: &NamedKeys) -> SchemaRef {
     let mut fields: Vec<_> = RunRow::schema().fields().iter().cloned().collect();
+    fields.retain(|field| is_read(field.name(), named));
     for stored in StoredStruct::ALL {
         let leaves = named.leaves(stored);
         if !leaves.is_empty() {

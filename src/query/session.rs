@@ -27,7 +27,7 @@ use super::keys::NamedKeys;
 use super::late::ReadLate;
 use super::stop::{Stop, StopJoins};
 use super::structs::LeafOfWhole;
-use super::{experiments, functions, guard, joins, names, rewrite, runs, scan, udf};
+use super::{columns, experiments, functions, guard, joins, names, rewrite, runs, scan, udf};
 use crate::error::Result;
 use crate::model::{ExperimentState, Micros, RepeatKeys, RunId};
 use crate::schema::{MetricDefRow, Row, Table};
@@ -232,8 +232,14 @@ impl Session {
             snapshot.overlay_of_long_tables().await?
         };
         names::tell_apart(&mut statement);
-        let context = self.context(&statement, overlay, &named, &tables).await?;
-        let plan = context.state().statement_to_plan(statement).await;
+        named.columns = columns::named(&statement);
+        let mut context = self.context(&statement, overlay, &named, &tables).await?;
+        let mut plan = context.state().statement_to_plan(statement.clone()).await;
+        if plan.is_err() && named.columns.take().is_some() {
+            // The error tells which columns there are.
+            context = self.context(&statement, overlay, &named, &tables).await?;
+            plan = context.state().statement_to_plan(statement).await;
+        }
         let plan = plan.map_err(|e| self.explain(e))?;
         let frame = context.execute_logical_plan(plan).await.map_err(QueryError::from)?;
         self.keep_made(&context);

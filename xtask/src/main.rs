@@ -1,7 +1,8 @@
-//! The project's own tasks: `cargo xtask test`, `crash`, `bench` and `docs`. Standard library only, so that it builds in a second.
+//! The project's own tasks: `cargo xtask test`, `crash`, `fuzz`, `bench` and `docs`. Standard library only, so that it builds in a second.
 
 mod bench;
 mod crash;
+mod fuzz;
 mod python;
 mod step;
 
@@ -17,6 +18,7 @@ Tasks:
           again, reports in a browser, the scale test
   crash   more of the crash tests: `--rounds N` processes are killed (default: 2000), power is cut in more lives of a store,
           every call to the disk fails once, and the model gets all its processes (which takes 2.5 GB of memory)
+  fuzz    builds the fuzz targets and gives each so many seconds: `--seconds N` (default: 600); wants cargo-fuzz
   bench   runs the benchmarks, peers beside them, and prints every figure with its mark (--full: the long ones too;
           names such as `seal ranking`: only these)
   docs    writes the generated parts of docs/ again
@@ -41,10 +43,11 @@ fn main() -> ExitCode {
         "test" => test(&tasks),
         "crash" => match crash::rounds(&rest) {
             Ok(rounds) => crash::run(&tasks, rounds),
-            Err(e) => {
-                eprintln!("error: {e}\n\n{HELP}");
-                return ExitCode::from(2);
-            }
+            Err(e) => return misused(&e),
+        },
+        "fuzz" => match fuzz::seconds(&rest) {
+            Ok(seconds) => fuzz::run(&tasks, seconds),
+            Err(e) => return misused(&e),
         },
         "bench" => bench::run(&tasks, &rest),
         "docs" => docs(&tasks),
@@ -52,10 +55,7 @@ fn main() -> ExitCode {
             println!("{HELP}");
             return ExitCode::SUCCESS;
         }
-        other => {
-            eprintln!("error: there is no task '{other}'\n\n{HELP}");
-            return ExitCode::from(2);
-        }
+        other => return misused(&format!("there is no task '{other}'")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,10 +66,16 @@ fn main() -> ExitCode {
     }
 }
 
+fn misused(what: &str) -> ExitCode {
+    eprintln!("error: {what}\n\n{HELP}");
+    ExitCode::from(2)
+}
+
 fn test(tasks: &Tasks) -> Result<(), Failed> {
     tasks.cargo("formatting", &["fmt", "--all", "--check"])?;
     tasks.cargo("lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     tasks.cargo("tests", &["test", "--workspace"])?;
+    fuzz::briefly(tasks)?;
     python::engines(tasks)?;
     python::import(tasks)?;
     python::statistics(tasks)?;

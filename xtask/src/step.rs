@@ -36,6 +36,12 @@ impl Tasks {
         Ok(Tasks { root, cache, target, skipped: RefCell::default() })
     }
 
+    /// The same, built elsewhere.
+    pub fn with_target(&self, target: PathBuf) -> Tasks {
+        let skipped = RefCell::default();
+        Tasks { root: self.root.clone(), cache: self.cache.clone(), target, skipped }
+    }
+
     /// The root of the workspace.
     pub fn root(&self) -> &Path {
         &self.root
