@@ -51,10 +51,14 @@ impl Visitor for Unnamed {
     }
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        match query.body.as_ref() {
-            SetExpr::Table(_) => FOUND,
-            _ => NONE,
+        fn has_table(body: &SetExpr) -> bool {
+            match body {
+                SetExpr::Table(_) => true,
+                SetExpr::SetOperation { left, right, .. } => has_table(left) || has_table(right),
+                _ => false,
+            }
         }
+        if has_table(&query.body) { FOUND } else { NONE }
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
@@ -120,7 +124,7 @@ mod tests {
             "SELECT name, r.* FROM runs r",
             "SELECT * EXCEPT (name) FROM runs",
             "FROM runs",
-            "SELECT 1 FROM (TABLE runs)",
+            "SELECT 1 UNION ALL TABLE runs",
             "SELECT a.name FROM runs a NATURAL JOIN runs b",
             "SELECT count(r.*) FROM runs r",
             "SELECT name FROM (runs NATURAL JOIN tags)",

@@ -271,7 +271,7 @@ impl Session {
         named: &NamedKeys,
         tables: &[(String, Arc<dyn TableProvider>)],
     ) -> Result<SessionContext, QueryError> {
-        let state = self.engine.state();
+        let mut state = self.engine.state();
         let references = state.resolve_table_references(statement).map_err(QueryError::from)?;
         let wants_all = references.iter().any(|r| r.schema() == Some("information_schema"))
             || matches!(statement, Statement::Statement(sql) if matches!(sql.as_ref(), Sql::ShowColumns { .. }));
@@ -322,7 +322,7 @@ impl Session {
         catalog.register_schema(FRAMES, Arc::new(frames)).map_err(QueryError::from)?;
         let catalogs = MemoryCatalogProviderList::new();
         datafusion::catalog::CatalogProviderList::register_catalog(&catalogs, CATALOG.to_string(), Arc::new(catalog));
-        let mut state = SessionStateBuilder::new_from_existing(state).with_catalog_list(Arc::new(catalogs)).build();
+        state.register_catalog_list(Arc::new(catalogs));
         if named.as_structs {
             // Moving accesses of leaves about loses columns in some joins (DataFusion 55: `ON a.s['x'] = b.s['x'] + 1`).
             state.config_mut().options_mut().optimizer.enable_leaf_expression_pushdown = false;
