@@ -33,6 +33,7 @@ use datafusion::physical_plan::{
 };
 use futures::stream;
 
+use super::in_turn::InTurn;
 use crate::store::delta::{RowPlaces, located, only};
 
 /// Of more rows than these the pages that hold them would be nearly all pages.
@@ -98,7 +99,7 @@ fn columns_of<'a>(exprs: impl IntoIterator<Item = &'a Arc<dyn PhysicalExpr>>) ->
 }
 
 /// The expression where its input has just these of its columns.
-fn moved(expr: &Arc<dyn PhysicalExpr>, columns: &[usize]) -> Result<Arc<dyn PhysicalExpr>> {
+pub(super) fn moved(expr: &Arc<dyn PhysicalExpr>, columns: &[usize]) -> Result<Arc<dyn PhysicalExpr>> {
     let moved = Arc::clone(expr).transform_up(|expr| {
         let Some(column) = expr.downcast_ref::<Column>() else { return Ok(Transformed::no(expr)) };
         let Ok(at) = columns.binary_search(&column.index()) else { return internal_err!("{column} is not read") };
@@ -129,7 +130,10 @@ fn numbers_first(condition: Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Result
             false => others.push(Arc::clone(part)),
         }
     }
-    Ok(conjunction(numbers.into_iter().chain(others)))
+    Ok(match others.is_empty() {
+        true => conjunction(numbers),
+        false => Arc::new(InTurn::new(numbers.into_iter().chain(others))?),
+    })
 }
 
 /// Makes plans with some of their columns, in their order, and behind them the two that say where each row lies.

@@ -11,6 +11,7 @@ mod experiments;
 mod functions;
 mod guard;
 mod in_order;
+mod in_turn;
 mod joins;
 mod keys;
 mod late;
