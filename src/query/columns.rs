@@ -22,7 +22,7 @@ pub fn named(statement: &Statement) -> Option<BTreeSet<String>> {
         Statement::Explain(explain) => return named(&explain.statement),
         _ => return None,
     };
-    if sql.visit(&mut Unnamed).is_break() {
+    if sql.visit(&mut Names).is_break() {
         return None;
     }
     let text = sql.to_string();
@@ -35,18 +35,18 @@ pub fn named(statement: &Statement) -> Option<BTreeSet<String>> {
 }
 
 /// Ends at what means columns without their names.
-struct Unnamed;
+struct Names;
 
-const FOUND: ControlFlow<()> = ControlFlow::Break(());
-const NONE: ControlFlow<()> = ControlFlow::Continue(());
+const UNNAMED: ControlFlow<()> = ControlFlow::Break(());
+const NAMED: ControlFlow<()> = ControlFlow::Continue(());
 
-impl Visitor for Unnamed {
+impl Visitor for Names {
     type Break = ();
 
     fn pre_visit_statement(&mut self, statement: &Sql) -> ControlFlow<()> {
         match statement {
-            Sql::Query(_) | Sql::Explain { .. } | Sql::CreateTable(_) | Sql::CreateView(_) => NONE,
-            _ => FOUND,
+            Sql::Query(_) | Sql::Explain { .. } | Sql::CreateTable(_) | Sql::CreateView(_) => NAMED,
+            _ => UNNAMED,
         }
     }
 
@@ -58,47 +58,50 @@ impl Visitor for Unnamed {
                 _ => false,
             }
         }
-        if has_table(&query.body) { FOUND } else { NONE }
+        if has_table(&query.body) { UNNAMED } else { NAMED }
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
         let wild = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+        // Joins of other kinds have rules of their own for what they join by.
         let natural = |join| matches!(constraint(join), None | Some(JoinConstraint::Natural));
         let joins = select.from.iter().flat_map(|from| &from.joins);
         if select.flavor != SelectFlavor::Standard
             || select.projection.iter().any(wild)
             || joins.map(|join| &join.join_operator).any(natural)
         {
-            return FOUND;
+            return UNNAMED;
         }
-        NONE
+        NAMED
     }
 
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
         // It tells of all tables and their columns.
         let mut parts = relation.0.iter().filter_map(|part| part.as_ident());
-        if parts.any(|part| part.value.eq_ignore_ascii_case("information_schema")) { FOUND } else { NONE }
+        if parts.any(|part| part.value.eq_ignore_ascii_case("information_schema")) { UNNAMED } else { NAMED }
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
         match factor {
+            // `runs AS r(a, b)` names columns by their places.
+            TableFactor::Table { alias: Some(alias), .. } if !alias.columns.is_empty() => UNNAMED,
             TableFactor::Table { .. }
             | TableFactor::Derived { .. }
             | TableFactor::TableFunction { .. }
             | TableFactor::Function { .. }
-            | TableFactor::UNNEST { .. } => NONE,
-            _ => FOUND,
+            | TableFactor::UNNEST { .. } => NAMED,
+            _ => UNNAMED,
         }
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
-            Expr::Wildcard(_) | Expr::QualifiedWildcard(..) => FOUND,
+            Expr::Wildcard(_) | Expr::QualifiedWildcard(..) => UNNAMED,
             Expr::Function(function) => match &function.args {
-                FunctionArguments::List(list) if list.args.iter().any(is_wild) => FOUND,
-                _ => NONE,
+                FunctionArguments::List(list) if list.args.iter().any(is_wild) => UNNAMED,
+                _ => NAMED,
             },
-            _ => NONE,
+            _ => NAMED,
         }
     }
 }
@@ -130,6 +133,7 @@ mod tests {
             "SELECT name FROM (runs NATURAL JOIN tags)",
             "EXPLAIN SELECT * FROM runs",
             "CREATE VIEW v AS SELECT * FROM runs",
+            "SELECT a, b FROM runs AS r(a, b)",
             "SELECT column_name FROM information_schema.columns",
         ] {
             assert_eq!(words(sql), None, "{sql}");

@@ -6,6 +6,7 @@ use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::functions_aggregate::expr_fn::{count, max, min};
 use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
 use datafusion::prelude::{coalesce, col};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::error::QueryError;
@@ -23,7 +24,12 @@ pub const COUNTS: [(&str, &str); 7] = [
     ("last_start", "When the last run began"),
 ];
 
-/// The plan of `experiments` over that of `runs`.
+/// The columns of `runs` that the counts are made of.
+pub fn columns_of_runs() -> BTreeSet<String> {
+    ["experiment_id", "status", "config_id", "start_time"].map(str::to_string).into()
+}
+
+/// The plan of `experiments` over that of `runs`, which has at least these columns.
 pub fn plan(overlay: &Overlay, runs: LogicalPlan) -> Result<LogicalPlan, QueryError> {
     let shown = overlay.experiments.values().filter(|e| !overlay.hidden_experiments.contains(e.id.as_str()));
     let rows = ExperimentRow::to_batch(shown.map(ExperimentRow::new));

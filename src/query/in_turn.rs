@@ -9,17 +9,77 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::{FilterBuilder, prep_null_mask_filter};
 use arrow::datatypes::{DataType, Schema};
 use arrow::util::bit_util;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
-use datafusion::logical_expr::ColumnarValue;
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::logical_expr::{ColumnarValue, Operator};
+use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
 use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 
 use super::late::moved;
 
-/// Whether a row meets all of these; one that no answer can be given for does not.
+/// Asks comparisons of numbers before those of text, which take ten times as long, and these of the rows alone that are left. It
+/// comes after all other rules: they know how to take an `AND` apart and what of it a scan can leave out, and nothing of this.
 ///
-/// The engine's `AND` does the same where few rows are left, and takes as long to put the answers for these few back among the
-/// others as to compare them (a million runs, a tenth left: 1.4 of 18 ms).
+/// The engine's `AND` looks at the rows alone that are left too, and takes as long to put the answers for these few back among
+/// the others as to compare them (a million runs, a tenth left: 1.4 of 18 ms).
+#[derive(Debug)]
+pub struct AskInTurn;
+
+impl PhysicalOptimizerRule for AskInTurn {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let done = plan.transform_up(|plan| {
+            let Some(filter) = plan.downcast_ref::<FilterExec>() else { return Ok(Transformed::no(plan)) };
+            let Some(condition) = in_turn(filter)? else { return Ok(Transformed::no(plan)) };
+            let filter = FilterExecBuilder::from(filter).with_predicate(Arc::new(condition)).build()?;
+            Ok(Transformed::yes(Arc::new(filter) as _))
+        })?;
+        Ok(done.data)
+    }
+
+    fn name(&self) -> &str {
+        "ask_in_turn"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// The condition of a filter of several comparisons, some of them of text. Only comparisons that cannot fail change places.
+fn in_turn(filter: &FilterExec) -> Result<Option<InTurn>> {
+    let is_plain = |expr: &Arc<dyn PhysicalExpr>| expr.is::<Column>() || expr.is::<Literal>();
+    let is_comparison = |part: &&Arc<dyn PhysicalExpr>| {
+        use Operator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+        let comparison = part.downcast_ref::<BinaryExpr>();
+        let comparison = comparison.filter(|c| matches!(c.op(), Eq | NotEq | Lt | LtEq | Gt | GtEq));
+        comparison.is_some_and(|c| is_plain(c.left()) && is_plain(c.right()))
+    };
+    let parts = split_conjunction(filter.predicate());
+    if parts.len() < 2 || !parts.iter().all(is_comparison) {
+        return Ok(None);
+    }
+    let schema = filter.input().schema();
+    let (mut numbers, mut texts) = (Vec::new(), Vec::new());
+    for part in parts {
+        let types = part.children().into_iter().map(|side| side.data_type(&schema)).collect::<Result<Vec<_>>>()?;
+        match types.iter().all(|data_type| data_type.is_primitive() || *data_type == DataType::Boolean) {
+            true => numbers.push(Arc::clone(part)),
+            false => texts.push(Arc::clone(part)),
+        }
+    }
+    if texts.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(InTurn::new(numbers.into_iter().chain(texts))?))
+}
+
+/// Whether a row meets all of these; one that no answer can be given for does not.
+/// Whether a row meets all of these; one that no answer can be given for does not.
 #[derive(Debug)]
 pub struct InTurn {
     parts: Vec<Part>,
@@ -103,11 +163,7 @@ impl PhysicalExpr for InTurn {
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, part) in self.parts.iter().enumerate() {
-            f.write_str(if i > 0 { " AND " } else { "" })?;
-            part.condition.fmt_sql(f)?;
-        }
-        Ok(())
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -139,8 +195,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, Float64Array, StringArray};
-    use datafusion::logical_expr::Operator;
-    use datafusion::physical_expr::expressions::{BinaryExpr, col, lit};
+    use datafusion::physical_expr::expressions::{col, lit};
     use proptest::prelude::*;
 
     use super::*;
@@ -148,24 +203,26 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_left_is_what_and_leaves(
-            rows in proptest::collection::vec((any::<bool>(), proptest::option::of(0u8..10), proptest::option::of("[ab]")), 0..200),
+            rows in proptest::collection::vec((proptest::option::of(0u8..10), proptest::option::of("[ab]")), 0..200),
             below in 0u8..12,
         ) {
-            let numbers: ArrayRef = Arc::new(Float64Array::from_iter(rows.iter().map(|row| row.1.map(f64::from))));
-            let texts: ArrayRef = Arc::new(StringArray::from_iter(rows.iter().map(|row| row.2.clone())));
+            let numbers: ArrayRef = Arc::new(Float64Array::from_iter(rows.iter().map(|row| row.0.map(f64::from))));
+            let texts: ArrayRef = Arc::new(StringArray::from_iter(rows.iter().map(|row| row.1.clone())));
             let rows = RecordBatch::try_from_iter_with_nullable([("t", texts, true), ("x", numbers, true)]).unwrap();
             let schema = rows.schema();
             let compare = |name: &str, op, with| -> Arc<dyn PhysicalExpr> {
                 Arc::new(BinaryExpr::new(col(name, &schema).unwrap(), op, with))
             };
-            let few = compare("x", Operator::Lt, lit(f64::from(below)));
+            let some = compare("x", Operator::Lt, lit(f64::from(below)));
+            let most = compare("x", Operator::NotEq, lit(3.0));
             let text = compare("t", Operator::Eq, lit("a"));
-            let both = compare("x", Operator::NotEq, lit(3.0));
             let and = |a, b| -> Arc<dyn PhysicalExpr> { Arc::new(BinaryExpr::new(a, Operator::And, b)) };
-            let expected = and(and(Arc::clone(&few), Arc::clone(&text)), Arc::clone(&both));
-            let expected = answers(&expected, &rows).unwrap();
-            let asked: Arc<dyn PhysicalExpr> = Arc::new(InTurn::new([few, text, both]).unwrap());
-            prop_assert_eq!(answers(&asked, &rows).unwrap(), expected);
+            for order in [[&some, &text, &most], [&most, &text, &some], [&text, &some, &most]] {
+                let [a, b, c] = order.map(Arc::clone);
+                let expected = and(and(Arc::clone(&a), Arc::clone(&b)), Arc::clone(&c));
+                let asked: Arc<dyn PhysicalExpr> = Arc::new(InTurn::new([a, b, c]).unwrap());
+                prop_assert_eq!(answers(&asked, &rows).unwrap(), answers(&expected, &rows).unwrap());
+            }
         }
     }
 }

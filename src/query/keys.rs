@@ -147,7 +147,7 @@ pub fn near(keys: &[&str], name: &str) -> Vec<String> {
 /// The keys that a statement needs, by group, and the columns beside them.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct NamedKeys {
-    /// Names among which those of the columns are; `None`: it may need them all.
+    /// Words, among which are the names of the columns beside the keys that it needs. `None`: it may need all of them.
     pub columns: Option<BTreeSet<String>>,
     /// Whether `runs` shows them as structs; else each is a column `params.lr` of its own.
     pub as_structs: bool,

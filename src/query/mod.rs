@@ -3,6 +3,7 @@
 //! A statement is read, checked, and searched for the keys that it names (`params.lr`); only those get into the schema
 //! of `runs` that it is planned with. Every table is a view over a plain Parquet scan and the live rows.
 
+mod check;
 mod columns;
 mod describe;
 mod error;

@@ -19,10 +19,12 @@ use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, col, lit};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as Sql;
 
+use super::check::CheckPlan;
 use super::describe::{self, ColumnInfo, TableSummary};
 use super::error::QueryError;
 use super::experiment::PruneByExperiment;
 use super::in_order::ReadInOrder;
+use super::in_turn::AskInTurn;
 use super::keys::NamedKeys;
 use super::late::ReadLate;
 use super::stop::{Stop, StopJoins};
@@ -153,6 +155,12 @@ impl Session {
         rules.insert(after, Arc::new(LeafOfWhole));
         let stop = Stop::default();
         let mut physical_rules = PhysicalOptimizer::new().rules;
+        for rule in &mut physical_rules {
+            if rule.name() == "SanityCheckPlan" {
+                *rule = Arc::new(CheckPlan);
+            }
+        }
+        physical_rules.push(Arc::new(AskInTurn));
         physical_rules.push(Arc::new(StopJoins(Arc::clone(&stop))));
         physical_rules.insert(0, Arc::new(ReadLate));
         if threads == Some(1) {
@@ -235,8 +243,9 @@ impl Session {
         named.columns = columns::named(&statement);
         let mut context = self.context(&statement, overlay, &named, &tables).await?;
         let mut plan = context.state().statement_to_plan(statement.clone()).await;
-        if plan.is_err() && named.columns.take().is_some() {
-            // The error tells which columns there are.
+        if plan.is_err() && named.columns.is_some() {
+            // The error is to tell which columns there are, and it may be for want of one that has no name.
+            named.columns = None;
             context = self.context(&statement, overlay, &named, &tables).await?;
             plan = context.state().statement_to_plan(statement).await;
         }
@@ -339,7 +348,8 @@ impl Session {
         let plan = match table {
             Table::Runs => runs::plan(&self.snapshot, overlay, named).await?,
             Table::Experiments => {
-                let named = NamedKeys::default();
+                let mut named = NamedKeys::default();
+                named.columns = Some(experiments::columns_of_runs());
                 experiments::plan(overlay, runs::plan(&self.snapshot, overlay, &named).await?)?
             }
             Table::MetricDefs => {

@@ -19,6 +19,12 @@ use object_store::{
 
 use super::io::{ASIDE_PREFIX, Io, Stat};
 
+/// Up to so many bytes a query reads on the thread that it runs on, in so many places: from the page cache they take less time
+/// than waking another one (a leaderboard of a million runs: 13.6 ms with another one, 10.6 without), and a disk has them in some
+/// milliseconds.
+const BYTES_AT_ONCE: u64 = 1 << 20;
+const PLACES_AT_ONCE: usize = 16;
+
 /// An [`ObjectStore`] over the files of a store.
 #[derive(Debug, Clone)]
 pub struct IoObjectStore {
@@ -127,6 +133,10 @@ impl ObjectStore for IoObjectStore {
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let bytes: u64 = ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum();
+        if bytes <= BYTES_AT_ONCE && ranges.len() <= PLACES_AT_ONCE {
+            return self.io.read_ranges(location.as_ref(), ranges).map_err(|e| error(location, e));
+        }
         let ranges = ranges.to_vec();
         self.run(location, move |io, path| io.read_ranges(path, &ranges)).await
     }

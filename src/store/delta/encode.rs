@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowLeafColumn, ArrowRowGroupWriterFactory, compute_leaves,
 };
@@ -150,10 +150,12 @@ fn declared(rows: &dyn Columns) -> SchemaRef {
     let schema = rows.schema();
     let fields = schema.fields().iter().enumerate().map(|(column, field)| {
         let is_struct = matches!(field.data_type(), DataType::Struct(_));
-        let has_all = || rows.column(column, 0..rows.rows()).null_count() == 0;
-        field.as_ref().clone().with_nullable(field.is_nullable() && !(is_struct && has_all()))
+        if !is_struct || rows.column(column, 0..rows.rows()).null_count() > 0 {
+            return Arc::clone(field);
+        }
+        Arc::new(field.as_ref().clone().with_nullable(false))
     });
-    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
+    Arc::new(Schema::new_with_metadata(fields.collect::<Fields>(), schema.metadata().clone()))
 }
 
 /// The columns of the file in its order, structs of many leaves in several pieces.

@@ -2,7 +2,7 @@
 //!
 //! A writer asks with every record. The process id would tell a child from its parent too, and costs a system call (100 ns, a
 //! tenth of logging a metric). So the system's library is asked once to count forks in the child. It is not told of a bare
-//! `clone`, which no runtime of a training script uses for a process that goes on with its memory.
+//! `clone` or `_Fork`, which no runtime of a training script uses for a process that goes on with its memory.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -18,10 +18,14 @@ const NO: u8 = 2;
 
 /// A number that a forked child does not share with its parent or any process before.
 pub fn this() -> u64 {
-    if COUNTED.load(Ordering::Relaxed) == NOT_ASKED {
-        COUNTED.store(if count() { YES } else { NO }, Ordering::Relaxed);
+    let mut counted = COUNTED.load(Ordering::Relaxed);
+    if counted == NOT_ASKED {
+        let found = if count() { YES } else { NO };
+        // What the first one found holds for all.
+        let before = COUNTED.compare_exchange(NOT_ASKED, found, Ordering::Relaxed, Ordering::Relaxed);
+        counted = before.err().unwrap_or(found);
     }
-    match COUNTED.load(Ordering::Relaxed) {
+    match counted {
         YES => FORKS.load(Ordering::Relaxed),
         _ => std::process::id().into(),
     }
