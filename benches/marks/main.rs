@@ -24,6 +24,7 @@ mod timing;
 mod wide;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use runlake::{Error, QueryError};
@@ -64,17 +65,18 @@ impl Bench {
     }
 
     /// Opens a session over a store.
-    pub fn session(&self, store: &runlake::Store) -> runlake::Session {
-        self.runtime.block_on(store.session()).expect("the store was just made")
+    pub fn session(&self, store: &runlake::Store) -> Arc<runlake::Session> {
+        Arc::new(self.runtime.block_on(store.session()).expect("the store was just made"))
     }
 
-    /// Runs a statement to its end; gives the number of rows.
-    pub fn ask(&self, session: &runlake::Session, sql: &str) -> usize {
-        let rows = async {
-            let frame = session.sql(sql).await?;
+    /// Runs a statement to its end, on a thread of the engine, as the command does; gives the number of rows.
+    pub fn ask(&self, session: &Arc<runlake::Session>, sql: &str) -> usize {
+        let (session, statement) = (Arc::clone(session), sql.to_string());
+        let rows = self.runtime.spawn(async move {
+            let frame = session.sql(&statement).await?;
             frame.collect().await.map_err(QueryError::from).map_err(Error::from)
-        };
-        let batches = self.runtime.block_on(rows).unwrap_or_else(|e| panic!("{sql}: {e}"));
+        });
+        let batches = self.runtime.block_on(rows).expect("nothing panics").unwrap_or_else(|e| panic!("{sql}: {e}"));
         batches.iter().map(|batch| batch.num_rows()).sum()
     }
 }

@@ -31,6 +31,14 @@ impl Past {
     pub fn options(&self) -> SessionOptions {
         SessionOptions { as_of: self.as_of, ..SessionOptions::default() }
     }
+
+    /// Seals first what has piled up live, if that is read: this command would decode all of it, and so would the next. A store
+    /// that may not be written, or is on a full disk, is read as it is.
+    pub async fn prepare(&self, store: &Store) {
+        if self.as_of.is_none() {
+            let _ = store.seal_if_large().await;
+        }
+    }
 }
 
 impl Place {

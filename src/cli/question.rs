@@ -228,6 +228,7 @@ impl<'a> Question<'a> {
         let format = args.format();
         check_binary(format, args.file(), 1)?;
         let store = place.open()?;
+        args.past.prepare(&store).await;
         let session = Arc::new(store.session_with(args.past.options()).await?);
         for warning in session.warnings() {
             eprintln!("warning: {}", escape(&warning));

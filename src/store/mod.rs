@@ -388,9 +388,9 @@ impl Store {
         self.seal_locked(lock, upkeep).await
     }
 
-    /// Seals when much is live (32 MiB) and nobody else does; readers decode what is live each time.
+    /// Seals when much is live (4 MiB) and nobody else does; readers decode what is live each time, a MiB in 35 ms.
     pub async fn seal_if_large(&self) -> Result<Option<ops::SealReport>> {
-        const LARGE: u64 = 32 << 20;
+        const LARGE: u64 = 4 << 20;
         let cut = Cut::newest(self.io())?;
         let found = live::find(self.io(), &cut, &live::names(self.io())?)?;
         let live: u64 = found.iter().map(|f| f.len.saturating_sub(f.from)).sum();

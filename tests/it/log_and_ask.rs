@@ -6,6 +6,7 @@ use runlake::{
 use serde_json::json;
 
 use crate::ask::{now, one, table};
+use crate::program::{done, runlake};
 
 fn store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
@@ -258,4 +259,32 @@ fn writing_needs_no_async_runtime_and_is_shared_by_threads() {
         .unwrap()
         .block_on(now(&store, "SELECT key, count(*), max(value) FROM metrics GROUP BY key ORDER BY key"));
     assert_eq!(rows, table(&["m0|100|99.0", "m1|100|99.0", "m2|100|99.0", "m3|100|99.0"]));
+}
+
+/// A running script never seals, so whoever asks does, where much has piled up.
+#[test]
+fn what_has_piled_up_is_sealed_by_whoever_reads_it() {
+    let (dir, store) = store();
+    let root = dir.path().join("store");
+    let run = store.start_run(RunOptions::new("e")).unwrap();
+    let live = || {
+        let files = std::fs::read_dir(root.join("live")).unwrap().map(|entry| entry.unwrap().path());
+        let segments = files.filter(|path| path.extension().is_some_and(|ending| ending == "seg"));
+        segments.map(|path| std::fs::metadata(path).unwrap().len()).sum::<u64>()
+    };
+    let points = "SELECT count(*) AS points FROM metrics";
+    let ask = |options: &[&str]| done(runlake(&root).args(["sql", "--format", "csv", "-c", points]).args(options));
+    let step = |step: i64| run.log_metric_at("loss", 0.5, step).unwrap();
+    (0..1_000).for_each(step);
+    assert_eq!(ask(&[]), "points\n1000\n");
+    assert!(!root.join("cuts").exists(), "little is read as it is");
+    (1_000..150_000).for_each(step);
+    store.flush().unwrap();
+    assert!(live() > 4 << 20);
+    assert_eq!(ask(&[]), "points\n150000\n");
+    assert_eq!(ask(&["--as-of", "1"]), "points\n150000\n");
+    step(150_000);
+    assert_eq!(ask(&[]), "points\n150001\n");
+    run.finish(Status::Finished).unwrap();
+    assert_eq!(ask(&[]), "points\n150001\n");
 }

@@ -45,6 +45,7 @@ const FIRST_METRICS: usize = 3;
 
 pub async fn run(place: &Place, args: RunsArgs) -> Outcome {
     let store = place.open()?;
+    args.past.prepare(&store).await;
     let session = store.session_with(args.past.options()).await?;
     let mut conditions = Vec::new();
     if let Some(name) = &args.experiment {

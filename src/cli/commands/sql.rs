@@ -83,6 +83,7 @@ async fn answer_all(place: &Place, args: &SqlArgs, texts: &[String]) -> Outcome 
     let options = args.asked.past.options();
     let options = SessionOptions { memory_bytes: args.memory.or(options.memory_bytes), ..options };
     let store = args.asked.open(place).await?;
+    args.asked.past.prepare(&store).await;
     let session = Arc::new(store.session_with(options).await?);
     for warning in session.warnings() {
         eprintln!("warning: {}", escape(&warning));

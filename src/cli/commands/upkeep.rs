@@ -8,7 +8,7 @@ use crate::cli::{Exit, Failure, Outcome, Place};
 
 /// Move what was logged into the tables
 ///
-/// Queries see the same rows before and after; after it they read less. Large stores seal by themselves now and then.
+/// Queries see the same rows before and after; after it they read less. `log`, `import`, `copy` and commands that read seal by themselves where much has piled up.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  runlake seal")]
 pub struct SealArgs {}

@@ -270,6 +270,7 @@ impl Shell {
 
 /// A session over the state that is read; what is wrong with the store is said once.
 async fn open(store: &Store, past: &Past, warnings: &mut Vec<String>) -> Result<Arc<Session>, runlake::Error> {
+    past.prepare(store).await;
     let session = store.session_with(past.options()).await?;
     for warning in session.warnings() {
         if !warnings.contains(&warning) {
