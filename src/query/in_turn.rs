@@ -79,9 +79,8 @@ fn in_turn(filter: &FilterExec) -> Result<Option<InTurn>> {
 }
 
 /// Whether a row meets all of these; one that no answer can be given for does not.
-/// Whether a row meets all of these; one that no answer can be given for does not.
 #[derive(Debug)]
-pub struct InTurn {
+struct InTurn {
     parts: Vec<Part>,
 }
 
@@ -96,7 +95,7 @@ struct Part {
 
 impl InTurn {
     /// All of these, the first one first.
-    pub fn new(conditions: impl IntoIterator<Item = Arc<dyn PhysicalExpr>>) -> Result<Self> {
+    fn new(conditions: impl IntoIterator<Item = Arc<dyn PhysicalExpr>>) -> Result<Self> {
         let parts = conditions.into_iter().map(|condition| {
             let mut columns: Vec<_> = collect_columns(&condition).iter().map(|column| column.index()).collect();
             columns.sort_unstable();

@@ -74,10 +74,10 @@ fn late(sort: &SortExec, config: &ConfigOptions) -> Result<Option<Late>> {
     if late.is_empty() {
         return Ok(None);
     }
-    let mut placing = Placing { parts: 0, is_worthwhile: false, conditions: true };
+    let mut placing = Placing::new(true);
     let Some(first) = placing.place(input, &deciding)?.filter(|_| placing.is_worthwhile) else { return Ok(None) };
     // The parts of the plan come in the same order again, so they get the same numbers.
-    let mut placing = Placing { parts: 0, is_worthwhile: false, conditions: false };
+    let mut placing = Placing::new(false);
     let Some(rest) = placing.place(input, &late)? else { return Ok(None) };
     let rest = ProjectionPushdown::new().optimize(rest, config)?;
     let by = sort.expr().iter().map(|by| Ok(PhysicalSortExpr::new(moved(&by.expr, &deciding)?, by.options)));
@@ -117,6 +117,10 @@ struct Placing {
 }
 
 impl Placing {
+    fn new(conditions: bool) -> Self {
+        Placing { parts: 0, is_worthwhile: false, conditions }
+    }
+
     /// `None` for a plan that is not made of what passes places on.
     fn place(&mut self, plan: &Arc<dyn ExecutionPlan>, needed: &[usize]) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         // What depends on chance would be something else the second time.

@@ -3,21 +3,11 @@
 use crate::step::{Failed, Tasks};
 
 /// How many processes are killed unless somebody says.
-const ROUNDS: usize = 2000;
-
-/// Reads `--rounds N`.
-pub fn rounds(args: &[String]) -> Result<usize, String> {
-    let words: Vec<&str> = args.iter().flat_map(|arg| arg.split('=')).collect();
-    match words.as_slice() {
-        [] => Ok(ROUNDS),
-        ["--rounds", n] => n.parse().ok().filter(|n| *n > 0).ok_or(format!("'{n}' is not a number of rounds")),
-        _ => Err(format!("'{}' is not understood", args.join(" "))),
-    }
-}
+pub const ROUNDS: u64 = 2000;
 
 /// Runs the tests that look at this variable: it is the number of rounds of those that kill, and tells the others to leave
 /// nothing out.
-pub fn run(tasks: &Tasks, rounds: usize) -> Result<(), Failed> {
+pub fn run(tasks: &Tasks, rounds: u64) -> Result<(), Failed> {
     let rounds = [("RUNLAKE_CRASH_ROUNDS", &*rounds.to_string())];
     let test = |step: &str, binary: &[&str], filter: &str| {
         let mut cargo = vec!["test", "--package", "runlake"];

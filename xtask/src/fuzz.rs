@@ -6,22 +6,12 @@ use std::process::{Command, Stdio};
 use crate::step::{Failed, Tasks};
 
 /// Seconds for each target unless somebody says.
-const SECONDS: u64 = 600;
+pub const SECONDS: u64 = 600;
 /// Seconds for each target among the tests.
 const BRIEFLY: u64 = 10;
 /// Counters at every branch need a compiler of any kind, sanitizers a nightly one: the code is safe Rust, and twice as fast
 /// without.
 const SANITIZER: [&str; 2] = ["--sanitizer", "none"];
-
-/// Reads `--seconds N`.
-pub fn seconds(args: &[String]) -> Result<u64, String> {
-    let words: Vec<&str> = args.iter().flat_map(|arg| arg.split('=')).collect();
-    match words.as_slice() {
-        [] => Ok(SECONDS),
-        ["--seconds", n] => n.parse().ok().filter(|n| *n > 0).ok_or(format!("'{n}' is not a number of seconds")),
-        _ => Err(format!("'{}' is not understood", args.join(" "))),
-    }
-}
 
 /// Among the tests: a little of it, where there is what it takes. The tests put random input through the same entry points
 /// everywhere.

@@ -41,11 +41,11 @@ fn main() -> ExitCode {
     };
     let done = match task.as_str() {
         "test" => test(&tasks),
-        "crash" => match crash::rounds(&rest) {
+        "crash" => match number(&rest, "--rounds", crash::ROUNDS) {
             Ok(rounds) => crash::run(&tasks, rounds),
             Err(e) => return misused(&e),
         },
-        "fuzz" => match fuzz::seconds(&rest) {
+        "fuzz" => match number(&rest, "--seconds", fuzz::SECONDS) {
             Ok(seconds) => fuzz::run(&tasks, seconds),
             Err(e) => return misused(&e),
         },
@@ -63,6 +63,16 @@ fn main() -> ExitCode {
             println!("xtask {task}: FAILED at step '{step}'");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The number behind a flag, which may be all that there is.
+fn number(args: &[String], flag: &str, default: u64) -> Result<u64, String> {
+    let words: Vec<&str> = args.iter().flat_map(|arg| arg.split('=')).collect();
+    match words.as_slice() {
+        [] => Ok(default),
+        [word, n] if *word == flag => n.parse().ok().filter(|n| *n > 0).ok_or(format!("'{n}' is no number above 0")),
+        _ => Err(format!("'{}' is not understood", args.join(" "))),
     }
 }
 
