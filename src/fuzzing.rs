@@ -186,6 +186,42 @@ mod tests {
         }
     }
 
+    proptest! {
+        #![proptest_config(config())]
+
+        #[test]
+        fn gates_of_any_text_are_read_or_refused(
+            text in any::<String>(),
+            place in any::<prop::sample::Index>(),
+            piece in "[-: \\n()%,$;a-z0-9.'{}]{0,12}",
+        ) {
+            read_gates(&text);
+            for file in [
+                "-- check: a\n-- expect: value within 1% of (SELECT 2)\n-- severity: warn\nSELECT 1;\n",
+                "-- rule: a\n-- metric: loss\n-- stop when: no improvement in 10 steps min delta 0.1\n",
+            ] {
+                let mut harmed = file.to_string();
+                harmed.insert_str(place.index(file.len()), &piece);
+                read_gates(&harmed);
+            }
+            prop_assert_eq!(read_gates("-- check: a\n-- expect: no rows\nSELECT 1;\n"), (1, 0));
+        }
+
+        #[test]
+        fn foreign_files_of_any_bytes_are_read_or_refused(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300),
+            text in "[a-z,\"{}:\\[\\]0-9.\\n -]{0,200}",
+            ending in prop::sample::select(vec!["db", "tfevents", "csv", "jsonl", "parquet"]),
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("x").with_extension(ending);
+            for content in [&bytes[..], text.as_bytes()] {
+                std::fs::write(&path, content).unwrap();
+                read_foreign(&path);
+            }
+        }
+    }
+
     /// Pieces of SQL in any order: now and then they make a statement.
     fn soup() -> impl Strategy<Value = String> {
         let pieces = prop::sample::select(vec![

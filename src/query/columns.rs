@@ -16,17 +16,16 @@ use super::joins::constraint;
 
 /// Every word of a statement in lower case, among which is the name of each column that it means. `None`: it may mean columns
 /// that it does not name, as `*` does.
-pub fn named(statement: &Statement) -> Option<BTreeSet<String>> {
+pub fn named(statement: &Statement, text: &str) -> Option<BTreeSet<String>> {
     let sql = match statement {
         Statement::Statement(sql) => sql,
-        Statement::Explain(explain) => return named(&explain.statement),
+        Statement::Explain(explain) => return named(&explain.statement, text),
         _ => return None,
     };
     if sql.visit(&mut Names).is_break() {
         return None;
     }
-    let text = sql.to_string();
-    let tokens = Tokenizer::new(DIALECT, &text).tokenize().ok()?;
+    let tokens = Tokenizer::new(DIALECT, text).tokenize().ok()?;
     let words = tokens.into_iter().filter_map(|token| match token {
         Token::Word(word) => Some(word.value.to_lowercase()),
         _ => None,
@@ -120,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_is_not_named_is_not_meant_but_by_a_wildcard() {
-        let words = |sql: &str| named(&parse(sql).unwrap());
+        let words = |sql: &str| named(&parse(sql).unwrap(), sql);
         for sql in [
             "SELECT * FROM runs",
             "SELECT count(*) FROM (SELECT * FROM runs)",

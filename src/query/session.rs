@@ -211,16 +211,32 @@ impl Session {
         params: &[(String, ScalarValue)],
         tables: &[(String, Arc<dyn TableProvider>)],
     ) -> Result<Query, QueryError> {
+        match self.plan_columns(sql, params, tables, true).await? {
+            Ok(query) => Ok(query),
+            // The error is to tell which columns there are, and it may be for want of one that has no name.
+            Err(_) => self.plan_columns(sql, params, tables, false).await?,
+        }
+    }
+
+    /// Plans a statement with the columns of `runs` that it names, or with all. The inner error is one that columns may have
+    /// to do with.
+    async fn plan_columns(
+        &self,
+        sql: &str,
+        params: &[(String, ScalarValue)],
+        tables: &[(String, Arc<dyn TableProvider>)],
+        only_named: bool,
+    ) -> Result<Result<Query, QueryError>, QueryError> {
         let mut statement = guard::parse(sql)?;
         if self.read_only {
             guard::check_reads_only(&statement)?;
         }
         if let Some(table) = described(&statement) {
             let columns = describe::columns(&self.snapshot, self.overlay().await?, &table).await?;
-            return self.show(describe::batch(&columns));
+            return self.show(describe::batch(&columns)).map(Ok);
         }
         if matches!(&statement, Statement::Statement(sql) if matches!(sql.as_ref(), Sql::ShowTables { .. })) {
-            return self.show(describe::tables_batch(self.tables()));
+            return self.show(describe::tables_batch(self.tables())).map(Ok);
         }
         let mut tables = tables.to_vec();
         for call in functions::take(&mut statement, params)? {
@@ -234,25 +250,22 @@ impl Session {
         let overlay = if rewrite::reads_runs(&statement) {
             let keys = snapshot.keys().await?;
             named = rewrite::rewrite(&mut statement, keys)?;
+            named.columns = columns::named(&statement, sql).filter(|_| only_named);
             notes = runs::notes(&named, keys);
             snapshot.overlay().await?
         } else {
             snapshot.overlay_of_long_tables().await?
         };
         names::tell_apart(&mut statement);
-        named.columns = columns::named(&statement);
-        let mut context = self.context(&statement, overlay, &named, &tables).await?;
-        let mut plan = context.state().statement_to_plan(statement.clone()).await;
-        if plan.is_err() && named.columns.is_some() {
-            // The error is to tell which columns there are, and it may be for want of one that has no name.
-            named.columns = None;
-            context = self.context(&statement, overlay, &named, &tables).await?;
-            plan = context.state().statement_to_plan(statement).await;
-        }
-        let plan = plan.map_err(|e| self.explain(e))?;
+        let context = self.context(&statement, overlay, &named, &tables).await?;
+        let plan = match context.state().statement_to_plan(statement).await.map_err(|e| self.explain(e)) {
+            Ok(plan) => plan,
+            Err(e) if named.columns.is_some() => return Ok(Err(e)),
+            Err(e) => return Err(e),
+        };
         let frame = context.execute_logical_plan(plan).await.map_err(QueryError::from)?;
         self.keep_made(&context);
-        Ok(Query { frame, notes })
+        Ok(Ok(Query { frame, notes }))
     }
 
     /// Ends all statements of this session, those too that keep their threads busy. They fail; a statement that is merely

@@ -372,8 +372,8 @@ async fn a_process_killed_at_any_change_loses_nothing_that_it_acknowledged() {
     let points: Vec<String> =
         (0..changes).flat_map(|n| ["before", "within", "after"].map(|death| format!("{n} {death}"))).collect();
     // Spread over all of them; more rounds than points begin again, with another state of the store.
-    let stride = (points.len() / rounds).max(1);
-    let chosen = (0..rounds).map(|round| (round, points[round * stride % points.len()].clone(), None));
+    let spread = rounds.min(points.len());
+    let chosen = (0..rounds).map(|round| (round, points[round % spread * points.len() / spread].clone(), None));
     let killed = kill(chosen).await;
     println!("killed over a change: {killed} of {rounds}; one process makes {changes} changes");
     assert!(killed * 10 > rounds * 9, "only {killed} of {rounds} processes died over their change");

@@ -16,7 +16,13 @@ const SANITIZER: [&str; 2] = ["--sanitizer", "none"];
 /// Among the tests: a little of it, where there is what it takes. The tests put random input through the same entry points
 /// everywhere.
 pub fn briefly(tasks: &Tasks) -> Result<(), Failed> {
-    if is_installed() { run(tasks, BRIEFLY) } else { Ok(()) }
+    if is_installed() {
+        return run(tasks, BRIEFLY);
+    }
+    println!(
+        "==> fuzz: left to the tests, which put random input through the same entry points: there is no cargo-fuzz"
+    );
+    Ok(())
 }
 
 /// Puts input through each target for so long; what was found before is tried first.

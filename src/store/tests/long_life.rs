@@ -71,7 +71,7 @@ async fn many_small_seals_leave_as_few_files_as_some() {
     assert!(seen.iter().all(|(files, ..)| *files < 450), "{seen:?}");
 }
 
-/// `cargo test --release --lib long_life -- --ignored --nocapture` prints the figures.
+/// `cargo test --lib long_life -- --ignored --nocapture` prints the figures.
 #[tokio::test]
 #[ignore = "takes minutes"]
 async fn two_thousand_seals_change_neither_files_nor_times() {
