@@ -449,6 +449,11 @@ pub struct FileId {
 }
 
 impl FileId {
+    /// Whether it has so many bytes, and no end of zeros in the place of what a power cut took.
+    pub fn is_whole(&self, len: usize) -> bool {
+        self.len == len && self.digest.is_none()
+    }
+
     /// Bytes that are the same for the same content.
     pub fn bytes(&self) -> [u8; 48] {
         let mut bytes = [0; 48];

@@ -239,8 +239,9 @@ impl<'a> Progress<'a> {
             };
             let world = &self.worlds[writer][*count];
             let mine: BTreeSet<String> = self.owned(writer).map(|run| format!("artifacts/{}/", id(run))).collect();
-            for path in world.files().filter(|path| mine.iter().any(|folder| path.starts_with(folder))) {
-                assert!(files.contains_key(&path), "{place}: {path} is missing");
+            for (path, len) in world.files().filter(|(path, _)| mine.iter().any(|folder| path.starts_with(folder))) {
+                let found = files.get(&path);
+                assert!(found.is_some_and(|id| id.is_whole(len)), "{place}: {path} of {len} bytes is {found:?}");
             }
             counts.push(*count);
         }

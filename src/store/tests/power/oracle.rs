@@ -198,8 +198,10 @@ impl World {
     }
 
     /// The files that runs which are shown have logged, relative to the store, with their sizes.
-    pub fn files(&self) -> impl Iterator<Item = String> {
+    pub fn files(&self) -> impl Iterator<Item = (String, usize)> {
         let shown = self.runs.iter().filter(|(_, logged)| !logged.deleted);
-        shown.flat_map(|(run, logged)| logged.files.iter().map(|n| format!("artifacts/{}/f{n}", id(*run))))
+        shown.flat_map(|(run, logged)| {
+            logged.files.iter().map(|n| (format!("artifacts/{}/f{n}", id(*run)), content(*n).len()))
+        })
     }
 }
