@@ -14,13 +14,12 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::logical_expr::{ColumnarValue, Operator};
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
-use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 
-use super::late::moved;
+use super::late::{columns_of, moved};
 
 /// Asks comparisons of numbers before those of text, which take ten times as long, and these of the rows alone that are left. It
 /// comes after all other rules: they know how to take an `AND` apart and what of it a scan can leave out, and nothing of this.
@@ -97,8 +96,7 @@ impl InTurn {
     /// All of these, the first one first.
     fn new(conditions: impl IntoIterator<Item = Arc<dyn PhysicalExpr>>) -> Result<Self> {
         let parts = conditions.into_iter().map(|condition| {
-            let mut columns: Vec<_> = collect_columns(&condition).iter().map(|column| column.index()).collect();
-            columns.sort_unstable();
+            let columns = columns_of([&condition]);
             let alone = moved(&condition, &columns)?;
             Ok(Part { condition, columns, alone })
         });
@@ -143,8 +141,9 @@ impl PhysicalExpr for InTurn {
     }
 
     fn evaluate(&self, rows: &RecordBatch) -> Result<ColumnarValue> {
-        let mut left = BooleanArray::from(vec![true; rows.num_rows()]);
-        for part in &self.parts {
+        let (first, others) = self.parts.split_first().expect("there are at least two");
+        let mut left = answers(&first.condition, rows)?;
+        for part in others {
             if !left.has_true() {
                 break;
             }

@@ -91,7 +91,7 @@ fn late(sort: &SortExec, config: &ConfigOptions) -> Result<Option<Late>> {
 }
 
 /// The columns of these expressions, in order.
-fn columns_of<'a>(exprs: impl IntoIterator<Item = &'a Arc<dyn PhysicalExpr>>) -> Vec<usize> {
+pub(super) fn columns_of<'a>(exprs: impl IntoIterator<Item = &'a Arc<dyn PhysicalExpr>>) -> Vec<usize> {
     let columns: BTreeSet<_> = exprs.into_iter().flat_map(collect_columns).map(|column| column.index()).collect();
     columns.into_iter().collect()
 }

@@ -250,7 +250,9 @@ impl Session {
         let overlay = if rewrite::reads_runs(&statement) {
             let keys = snapshot.keys().await?;
             named = rewrite::rewrite(&mut statement, keys)?;
-            named.columns = columns::named(&statement, sql).filter(|_| only_named);
+            if only_named {
+                named.columns = columns::named(&statement, sql);
+            }
             notes = runs::notes(&named, keys);
             snapshot.overlay().await?
         } else {

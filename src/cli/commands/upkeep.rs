@@ -8,7 +8,8 @@ use crate::cli::{Exit, Failure, Outcome, Place};
 
 /// Move what was logged into the tables
 ///
-/// Queries see the same rows before and after; after it they read less. `log`, `import`, `copy` and commands that read seal by themselves where much has piled up.
+/// Queries see the same rows before and after; after it they read less. Where much has piled up `log`, `import`, `copy`,
+/// `sql`, the shell, `runs` and questions such as `top` seal by themselves.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  runlake seal")]
 pub struct SealArgs {}
