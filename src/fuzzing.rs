@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::import::{Line, foreign, parse_line};
 use crate::query::{Session, check_sql};
+use crate::store::checksum::{commit, parquet};
 use crate::store::{cut, segment};
 
 /// Reads bytes as a segment; gives how far that went and the number of records.
@@ -30,6 +31,14 @@ pub fn read_cut(bytes: &[u8]) -> [bool; 2] {
     signed.extend_from_slice(format!("\n{}\n", blake3::hash(bytes).to_hex()).as_bytes());
     cut::parse_any(bytes);
     cut::parse_any(&signed)
+}
+
+/// Reads bytes as the end of a file with checksums, as they are and where the place of the footer is right.
+pub fn read_checksums(bytes: &[u8]) {
+    let with_footer = [bytes, b"RLAKSUM1", &[0; 4], b"PAR1"].concat();
+    for file in [bytes, &with_footer] {
+        let _ = (parquet::check(file), parquet::begin_of_tail(file, file.len() as u64 + 1000), commit::check(file));
+    }
 }
 
 /// Reads text as a line of `runlake log`.
@@ -149,6 +158,7 @@ mod tests {
             let cut = serde_json::to_vec(&cut::Cut::empty()).unwrap();
             prop_assert_eq!(read_cut(&cut), [true, false]);
             read_cut(text.as_bytes());
+            read_checksums(text.as_bytes());
             let mut harmed = cut.clone();
             let place = place.index(harmed.len());
             harmed[place] = byte;

@@ -8,6 +8,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::checksum::{self, json::signed};
 use super::error::{Result, StoreError};
 use super::io::Io;
 use super::layout;
@@ -69,9 +70,6 @@ pub struct Cut {
     pub operation: String,
     /// Version of each table that exists.
     pub tables: BTreeMap<String, u64>,
-    /// blake3 of the commit that made that version, for those that an operation of ours made.
-    #[serde(default)]
-    pub logs: BTreeMap<String, String>,
     /// How far each writer is sealed; by writer.
     pub marks: BTreeMap<String, Mark>,
     /// Runs that have not ended.
@@ -98,7 +96,6 @@ impl Cut {
             time: Micros(0),
             operation: "init".to_string(),
             tables: BTreeMap::new(),
-            logs: BTreeMap::new(),
             marks: BTreeMap::new(),
             open_runs: Vec::new(),
             hidden_runs: Vec::new(),
@@ -385,14 +382,6 @@ pub fn run_ids(ids: &[String]) -> Vec<RunId> {
     ids.iter().filter_map(|id| RunId::parse(id).ok()).collect()
 }
 
-/// A value as JSON, and the digest of that, which makes a flipped bit an error instead of another answer.
-fn signed<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec(value).expect("plain data is JSON");
-    let digest = blake3::hash(&bytes).to_hex();
-    bytes.extend_from_slice(format!("\n{digest}\n").as_bytes());
-    bytes
-}
-
 fn create_json<T: Serialize>(io: &dyn Io, path: &str, value: &T) -> Result<bool> {
     match io.create(path, &[&signed(value)]) {
         Ok(()) => Ok(true),
@@ -415,19 +404,13 @@ fn parse_json<T: for<'a> Deserialize<'a>>(path: &str, bytes: &[u8]) -> Result<T>
     struct Format {
         format: u32,
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| StoreError::damaged(path, "is not UTF-8"))?;
-    let mut lines = text.lines();
-    let (json, digest) = (lines.next().unwrap_or(""), lines.next().unwrap_or(""));
-    let computed = blake3::hash(json.as_bytes()).to_hex();
-    if digest != computed.as_str() {
-        return Err(StoreError::damaged(path, "is damaged: its digest is not that of its content"));
-    }
+    let json = checksum::json::content(bytes).map_err(|e| StoreError::damaged(path, format!("is damaged: {e}")))?;
     let bad = |e: serde_json::Error| StoreError::damaged(path, format!("cannot be read: {e}"));
-    let found = serde_json::from_str::<Format>(json).map_err(bad)?.format;
+    let found = serde_json::from_slice::<Format>(json).map_err(bad)?.format;
     if found > FORMAT {
         return Err(StoreError::NewerFormat { what: path.to_string(), found, known: FORMAT });
     }
-    serde_json::from_str(json).map_err(bad)
+    serde_json::from_slice(json).map_err(bad)
 }
 
 #[cfg(test)]

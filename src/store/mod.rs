@@ -1,6 +1,7 @@
 //! The store: a folder of live segments, Delta tables and cuts. Writing needs no async runtime; reading and sealing do.
 
 mod artifact;
+pub(crate) mod checksum;
 mod copy;
 
 pub(crate) mod cut;
@@ -240,10 +241,15 @@ impl Store {
         Run::attach(self.clone(), run)
     }
 
-    /// Appends a record. An error only for a strict writer.
+    /// Appends a record; `false` when it was dropped. An error for a strict writer, and for a record that was to be synced.
     pub(crate) fn log(&self, record: &Record, durability: Durability) -> Result<bool> {
         let written = self.inner.writer.log(record, durability);
         written.map_err(StoreError::io(layout::LIVE))
+    }
+
+    /// Like [`Store::log`], of a record that the caller keeps where it could not be written.
+    fn log_or_keep(&self, record: &Record) -> Result<bool> {
+        self.inner.writer.log_or_keep(record).map_err(StoreError::io(layout::LIVE))
     }
 
     /// The writer of this process; `None` before its first record.

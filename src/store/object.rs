@@ -1,6 +1,7 @@
 //! The files of a store as an `ObjectStore`, so that Delta logs and Parquet scans go through [`Io`] like everything else.
 //!
-//! Puts are durable when they return, which the local store of the `object_store` crate does not promise.
+//! Puts are durable when they return, which the local store of the `object_store` crate does not promise. Files of Delta logs get
+//! checksums when they are put, and are checked when they are got.
 
 use std::fmt;
 use std::io;
@@ -17,6 +18,7 @@ use object_store::{
     ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 
+use super::checksum;
 use super::io::{ASIDE_PREFIX, Io, Stat};
 
 /// Up to so many bytes a query reads on the thread that it runs on, in so many places: from the page cache they take less time
@@ -74,23 +76,31 @@ fn meta(location: Path, stat: &Stat) -> ObjectMeta {
     }
 }
 
-/// A power cut on a file system that does not sync leaves an empty commit, which would read as a commit of nothing:
-/// rows would vanish without a word.
-fn refuse_empty_commit(path: &str, len: u64) -> io::Result<()> {
-    if len == 0 && path.contains("_delta_log/") && path.ends_with(".json") {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the commit file is empty"));
+fn read_ranges(io: &dyn Io, path: &str, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
+    if !checksum::is_log(path) {
+        return io.read_ranges(path, ranges);
     }
-    Ok(())
+    let content = checksum::read_log(io, path)?;
+    ranges.iter().map(|range| slice(&content, range)).collect()
+}
+
+fn slice(content: &Bytes, range: &Range<u64>) -> io::Result<Bytes> {
+    if range.start > range.end || range.end > content.len() as u64 {
+        let message = format!("bytes {} to {} of {} were asked for", range.start, range.end, content.len());
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
+    }
+    Ok(content.slice(range.start as usize..range.end as usize))
 }
 
 #[async_trait]
 impl ObjectStore for IoObjectStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
         self.run(location, move |io, path| {
-            let parts: Vec<&[u8]> = payload.iter().map(|part| part.as_ref()).collect();
+            let content = Bytes::from(payload);
+            let content = checksum::stamped(path, &content);
             match opts.mode {
-                PutMode::Create => io.create(path, &parts),
-                _ => io.replace(path, &parts.concat()),
+                PutMode::Create => io.create(path, &[&content]),
+                _ => io.replace(path, &content),
             }
         })
         .await?;
@@ -107,7 +117,6 @@ impl ObjectStore for IoObjectStore {
         let (stat, range, bytes) = self
             .run(location, move |io, path| {
                 let stat = io.stat(path)?;
-                refuse_empty_commit(path, stat.len)?;
                 let range = match wanted {
                     None => 0..stat.len,
                     Some(GetRange::Bounded(range)) => range.start..range.end.min(stat.len),
@@ -118,7 +127,11 @@ impl ObjectStore for IoObjectStore {
                     let message = format!("byte {} of {} was asked for", range.start, stat.len);
                     return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
                 }
-                let bytes = if head { Bytes::new() } else { io.read_range(path, range.clone())? };
+                let bytes = match head {
+                    true => Bytes::new(),
+                    false if checksum::is_log(path) => slice(&checksum::read_log(io, path)?, &range)?,
+                    false => io.read_range(path, range.clone())?,
+                };
                 Ok((stat, range, bytes))
             })
             .await?;
@@ -135,10 +148,10 @@ impl ObjectStore for IoObjectStore {
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         let bytes: u64 = ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum();
         if bytes <= BYTES_AT_ONCE && ranges.len() <= PLACES_AT_ONCE {
-            return self.io.read_ranges(location.as_ref(), ranges).map_err(|e| error(location, e));
+            return read_ranges(self.io.as_ref(), location.as_ref(), ranges).map_err(|e| error(location, e));
         }
         let ranges = ranges.to_vec();
-        self.run(location, move |io, path| io.read_ranges(path, &ranges)).await
+        self.run(location, move |io, path| read_ranges(io, path, &ranges)).await
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
@@ -151,7 +152,28 @@ pub struct Run {
     id: RunId,
     // What this process set, to tell a conflict at once. Other writers' conflicts show as tags.
     params: Arc<Mutex<HashMap<String, ParamValue>>>,
+    beginning: Arc<Beginning>,
     durability: Durability,
+}
+
+/// The record that a run begins with, while it could not be written: without it the others would be of a run without an
+/// experiment.
+#[derive(Default)]
+struct Beginning {
+    is_due: AtomicBool,
+    record: Mutex<Option<Record>>,
+}
+
+impl Beginning {
+    /// Writes it, or keeps it for next time.
+    fn log(&self, store: &Store, record: Option<Record>) -> Result<()> {
+        let mut kept = self.record.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(record) = record.or_else(|| kept.take()) {
+            *kept = (!store.log_or_keep(&record)?).then_some(record);
+        }
+        self.is_due.store(kept.is_some(), Ordering::Relaxed);
+        Ok(())
+    }
 }
 
 impl std::fmt::Debug for Run {
@@ -164,15 +186,19 @@ impl Run {
     pub(super) fn start(store: Store, options: RunOptions) -> Result<Run> {
         let start = options.start;
         check_experiment(&start.experiment)?;
-        let run = Run { store, id: start.run.clone(), params: Arc::default(), durability: Durability::default() };
-        run.log(Record::Start(start))?;
+        let run = Run::of(store, start.run.clone());
+        run.beginning.log(&run.store, Some(Record::Start(start)))?;
         Ok(run)
     }
 
     pub(super) fn attach(store: Store, id: RunId) -> Result<Run> {
-        let run = Run { store, id: id.clone(), params: Arc::default(), durability: Durability::default() };
+        let run = Run::of(store, id.clone());
         run.log(Record::Attach { run: id })?;
         Ok(run)
+    }
+
+    fn of(store: Store, id: RunId) -> Run {
+        Run { store, id, params: Arc::default(), beginning: Arc::default(), durability: Durability::default() }
     }
 
     /// A handle whose calls wait for the disk, or do not.
@@ -187,7 +213,15 @@ impl Run {
     }
 
     fn log(&self, record: Record) -> Result<()> {
-        self.store.log(&record, self.durability).map(|_| ())
+        self.written(record).map(|_| ())
+    }
+
+    /// Logs a record; `false` when it was dropped.
+    fn written(&self, record: Record) -> Result<bool> {
+        if self.beginning.is_due.load(Ordering::Relaxed) {
+            self.beginning.log(&self.store, None)?;
+        }
+        self.store.log(&record, self.durability)
     }
 
     fn run(&self) -> RunId {
@@ -232,8 +266,10 @@ impl Run {
         if new.is_empty() {
             return Ok(());
         }
-        self.log(Record::Params { run: self.run(), values: new.clone() })?;
-        known.extend(new);
+        // One that was dropped may be set again.
+        if self.written(Record::Params { run: self.run(), values: new.clone() })? {
+            known.extend(new);
+        }
         Ok(())
     }
 

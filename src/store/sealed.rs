@@ -14,6 +14,7 @@ use datafusion::prelude::DataFrame;
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
+use super::checksum;
 use super::delta::{DataFile, FilesTable, TableVersion};
 use super::error::{Result, StoreError};
 use super::layout;
@@ -400,7 +401,8 @@ pub async fn keys(snapshot: &Snapshot) -> Result<KeyCounts> {
 pub async fn file_keys(snapshot: &Snapshot, runs: &TableVersion, file: &DataFile) -> Result<KeyCounts> {
     let path = format!("{}/{}", layout::table(&runs.table), layout::key_counts(&file.path));
     if let Ok(bytes) = snapshot.tables().io.read(&path)
-        && let Ok(counts) = serde_json::from_slice(&bytes)
+        && let Ok(json) = checksum::json::old_content(&bytes)
+        && let Ok(counts) = serde_json::from_slice(json)
     {
         return Ok(counts);
     }

@@ -9,6 +9,7 @@ use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell};
 
+use super::checksum;
 use super::cut::{Batch, Cut, OpenRun, Work};
 use super::delta::{APP_ID, Place, Places, TableVersion, Tables};
 use super::error::{Result, StoreError};
@@ -327,7 +328,7 @@ pub(super) fn is_beyond(io: &dyn Io, cut: &Cut) -> Result<bool> {
     }
     let next = cut.tables.get(Table::Runs.name()).map_or(0, |version| version + 1);
     let path = layout::commit(&Table::Runs, next);
-    let commit = match io.read(&path) {
+    let commit = match checksum::read_log(io, &path) {
         Ok(commit) => commit,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(e) => return Err(StoreError::io(path)(e)),

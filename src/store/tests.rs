@@ -1,6 +1,7 @@
 //! The life of a store: logged, sealed, compacted, changed, reclaimed; what it shows stays the same throughout.
 
 mod failing;
+mod failing_run;
 mod interleaved;
 mod long_life;
 mod model;

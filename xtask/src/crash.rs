@@ -9,16 +9,18 @@ pub const ROUNDS: u64 = 2000;
 /// nothing out.
 pub fn run(tasks: &Tasks, rounds: u64) -> Result<(), Failed> {
     let rounds = [("RUNLAKE_CRASH_ROUNDS", &*rounds.to_string())];
-    let test = |step: &str, binary: &[&str], filter: &str| {
+    let test = |step: &str, binary: &[&str], filter: &[&str]| {
         let mut cargo = vec!["test", "--package", "runlake"];
         cargo.extend(binary);
-        cargo.extend(["--", "--nocapture", filter]);
+        cargo.extend(["--", "--nocapture"]);
+        cargo.extend(filter);
         tasks.cargo_with(step, &cargo, &rounds)
     };
-    test("killed processes", &["--test", "it"], "killed::")?;
-    test("power cuts", &["--lib"], "store::tests::power")?;
-    test("failing calls", &["--lib"], "store::tests::failing")?;
-    test("model", &["--lib"], "store::tests::model")?;
+    test("killed processes", &["--test", "it"], &["killed::"])?;
+    test("power cuts", &["--lib"], &["store::tests::power"])?;
+    test("failing calls", &["--lib"], &["store::tests::failing"])?;
+    test("model", &["--lib"], &["store::tests::model"])?;
+    test("a long life", &["--lib"], &["store::tests::long_life", "--include-ignored"])?;
     println!("xtask crash: all steps passed");
     Ok(())
 }

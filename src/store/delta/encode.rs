@@ -10,11 +10,13 @@ use parquet::arrow::arrow_writer::{
 };
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::errors::Result;
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
 
-use crate::store::parallel;
+use super::footer::ROWS_OF_A_PAGE;
 use crate::store::points::SortedPoints;
+use crate::store::{checksum, parallel};
 
 /// Rows that can be had column by column.
 pub trait Columns: Sync {
@@ -101,11 +103,12 @@ struct Task {
     writer: ArrowColumnWriter,
 }
 
-/// Appends a Parquet file with these rows to `out`.
-pub fn encode(rows: &dyn Columns, properties: WriterProperties, out: &mut Vec<u8>) -> Result<()> {
+/// A Parquet file with these rows, and with checksums of its pages.
+pub fn encode(rows: &dyn Columns, properties: WriterProperties) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
     let schema = declared(rows);
     let per_group = properties.max_row_group_row_count().unwrap_or(usize::MAX);
-    let (mut file, _) = ArrowWriter::try_new(out, schema.clone(), Some(properties))?.into_serialized_writer()?;
+    let (mut file, _) = ArrowWriter::try_new(&mut out, schema.clone(), Some(properties))?.into_serialized_writer()?;
     let properties = Arc::clone(file.properties());
     let mut begin = 0;
     for group in 0.. {
@@ -140,8 +143,31 @@ pub fn encode(rows: &dyn Columns, properties: WriterProperties, out: &mut Vec<u8
         row_group.close()?;
         begin = end;
     }
-    file.close()?;
-    Ok(())
+    let footer = file.close()?;
+    checksum::parquet::add(&mut out, &bounds(&footer));
+    Ok(out)
+}
+
+/// Where the pieces of a file begin that readers fetch, and where the last one ends: its pages, or its column chunks where readers
+/// do not look at the index of pages.
+fn bounds(footer: &ParquetMetaData) -> Vec<u64> {
+    let mut bounds = Vec::new();
+    let by_page = footer.file_metadata().num_rows() >= ROWS_OF_A_PAGE as i64;
+    let mut end = 4;
+    for (group, columns) in footer.row_groups().iter().enumerate() {
+        for (column, chunk) in columns.columns().iter().enumerate() {
+            let (begin, len) = chunk.byte_range();
+            bounds.push(begin);
+            if by_page && let Some(index) = footer.offset_index() {
+                let pages = index[group][column].page_locations().iter().map(|page| page.offset as u64);
+                // Before the first page there may be a dictionary.
+                bounds.extend(pages.filter(|offset| *offset > begin));
+            }
+            end = begin + len;
+        }
+    }
+    bounds.push(end);
+    bounds
 }
 
 /// The columns of the file. A struct that no row lacks is declared so: then what a reader unpacks of a leaf beside its values is
@@ -239,8 +265,7 @@ mod tests {
         let rows = RecordBatch::try_from_iter([("name", names), ("wide", wide), ("after", after)]).unwrap();
         for (most, groups) in [(4, vec![4, 4, 2]), (8, vec![10])] {
             let properties = WriterProperties::builder().set_max_row_group_row_count(Some(most)).build();
-            let mut bytes = Vec::new();
-            encode(&rows, properties, &mut bytes).unwrap();
+            let bytes = encode(&rows, properties).unwrap();
             let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
             let found: Vec<_> = reader.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
             assert_eq!(found, groups);

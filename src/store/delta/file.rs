@@ -19,7 +19,7 @@ use crate::schema::wide::KeyCounts;
 use crate::schema::{HIDDEN_STATE, Table};
 use crate::store::error::{Result, StoreError};
 use crate::store::io::Io;
-use crate::store::layout;
+use crate::store::{checksum, layout};
 
 /// Marks in `Add.tags`.
 pub(super) mod tag {
@@ -194,10 +194,9 @@ pub fn write_sorted(
     let path = layout::data_file(month, op, &unique[..12]);
     let folder = layout::table(table);
     let full = format!("{folder}/{path}");
-    let mut bytes = Vec::new();
-    encode(rows, properties(table, rows), &mut bytes).map_err(StoreError::parquet(&full))?;
+    let bytes = encode(rows, properties(table, rows)).map_err(StoreError::parquet(&full))?;
     if let Some(counts) = counts {
-        let json = serde_json::to_vec(counts).expect("plain data is JSON");
+        let json = checksum::json::signed(counts);
         let beside = format!("{folder}/{}", layout::key_counts(&path));
         io.create(&beside, &[&json]).map_err(StoreError::io(beside.clone()))?;
     }

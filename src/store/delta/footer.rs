@@ -1,20 +1,19 @@
-//! Readers of data files, which keep the footers they have read: files never change.
+//! Readers of data files, which keep the footers they have read (files never change) and check what they read.
 
+use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use datafusion::common::Result;
+use datafusion::common::{HashMap, Result};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::{
-    CachedParquetMetaData, DefaultParquetFileReaderFactory, ParquetFileReaderFactory,
-};
-use datafusion::execution::cache::cache_manager::{CachedFileMetadataEntry, FileMetadataCache};
+use datafusion::datasource::physical_plan::parquet::{DefaultParquetFileReaderFactory, ParquetFileReaderFactory};
+use datafusion::execution::cache::cache_manager::{CachedFileMetadataEntry, FileMetadata, FileMetadataCache};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::FutureExt;
 use futures::future::BoxFuture;
-use futures::{FutureExt, TryFutureExt};
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::{AsyncFileReader, MetadataFetch};
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -23,10 +22,13 @@ use parquet::file::metadata::{
 };
 
 use super::narrow::narrowed;
+use crate::store::checksum::Mismatch;
+use crate::store::checksum::parquet::{Sums, begin_of_tail};
+use crate::store::error::StoreError;
 
 /// Files of fewer rows have one page in each column, so the index of pages is not read: of tens of thousands of columns it
 /// takes as long as the rest of the footer.
-const ROWS_OF_A_PAGE: usize = 4096;
+pub const ROWS_OF_A_PAGE: usize = 4096;
 
 /// Larger footers are not kept: a few of them would fill the memory that there is for all, and be gone before their turn
 /// comes again. Those of 36,000 columns take 28 MB.
@@ -76,9 +78,33 @@ impl ParquetFileReaderFactory for Readers {
         let pages = DefaultParquetFileReaderFactory::new(Arc::clone(&objects));
         let pages = pages.create_reader(partition, file, size_hint, metrics)?;
         let (footers, wanted) = (Arc::clone(&self.footers), self.wanted.clone());
-        Ok(Box::new(Reader { pages, footer: Footer { objects, meta, page_index, footers }, wanted }))
+        Ok(Box::new(Reader { pages, footer: Footer { objects, meta, page_index, footers }, read: None, wanted }))
     }
 }
+
+/// What is known of a file once its end was read.
+struct Read {
+    footer: Arc<ParquetMetaData>,
+    /// `None` for a file of another engine.
+    sums: Option<Sums>,
+}
+
+impl FileMetadata for Read {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn memory_size(&self) -> usize {
+        self.footer.memory_size() + self.sums.as_ref().map_or(0, Sums::memory_size)
+    }
+
+    fn extra_info(&self) -> HashMap<String, String> {
+        HashMap::new()
+    }
+}
+
+/// Bytes at the end of a file that are read at first: most footers are in them.
+const TAIL: u64 = 64 << 10;
 
 /// Where a footer is to be found.
 struct Footer {
@@ -90,50 +116,115 @@ struct Footer {
 
 impl Footer {
     /// All of it, as it is in the file.
-    async fn read(&self) -> ParquetResult<Arc<ParquetMetaData>> {
+    async fn read(&self) -> ParquetResult<Arc<Read>> {
         if let Some(found) = self.footers.get(&self.meta.location)
-            && let Some(found) = found.file_metadata.as_any().downcast_ref::<CachedParquetMetaData>()
+            && let Ok(found) = Arc::downcast::<Read>(found.file_metadata)
         {
-            return Ok(Arc::clone(found.parquet_metadata()));
+            return Ok(found);
         }
+        let tail = self.tail().await?;
+        let sums = Sums::read(&tail.bytes, self.meta.size).map_err(|e| self.damaged(e))?;
         // What nobody asks for takes a third of the time where columns are many.
         let options = ParquetMetaDataOptions::new()
             .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
             .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
-        let read = ParquetMetaDataReader::new()
+        let footer = ParquetMetaDataReader::new()
             .with_page_index_policy(self.page_index)
             .with_metadata_options(Some(options))
-            .load_and_finish(self, self.meta.size);
-        let footer = Arc::new(read.await?);
-        if footer.memory_size() <= LARGEST_KEPT {
-            let entry = CachedParquetMetaData::new(Arc::clone(&footer));
-            let entry = CachedFileMetadataEntry::new(self.meta.clone(), Arc::new(entry));
+            .load_and_finish(&tail, self.meta.size);
+        let read = Arc::new(Read { footer: Arc::new(footer.await?), sums });
+        if read.memory_size() <= LARGEST_KEPT {
+            let entry = CachedFileMetadataEntry::new(self.meta.clone(), Arc::clone(&read) as _);
             self.footers.put(&self.meta.location, entry);
         }
-        Ok(footer)
+        Ok(read)
+    }
+
+    /// The end of the file, from where its checksums begin, or page indexes that they cover.
+    async fn tail(&self) -> ParquetResult<Tail<'_>> {
+        let size = self.meta.size;
+        let mut begin = size.saturating_sub(TAIL);
+        let mut bytes = self.bytes(begin..size).await?;
+        while let Some(earlier) = begin_of_tail(&bytes, size).filter(|earlier| *earlier < begin) {
+            bytes = Bytes::from([self.bytes(earlier..begin).await?, bytes].concat());
+            begin = earlier;
+        }
+        Ok(Tail { footer: self, begin, bytes })
+    }
+
+    async fn bytes(&self, range: Range<u64>) -> ParquetResult<Bytes> {
+        let read = self.objects.get_ranges(&self.meta.location, std::slice::from_ref(&range)).await;
+        let mut read = read.map_err(|e| ParquetError::External(Box::new(e)))?;
+        read.pop().ok_or_else(|| ParquetError::General(format!("{}: nothing was read", self.meta.location)))
+    }
+
+    fn damaged(&self, mismatch: Mismatch) -> ParquetError {
+        ParquetError::External(Box::new(StoreError::damaged(
+            self.meta.location.as_ref(),
+            format!("is damaged: {mismatch}"),
+        )))
     }
 }
 
-impl MetadataFetch for &Footer {
+/// The last bytes of a file.
+struct Tail<'a> {
+    footer: &'a Footer,
+    begin: u64,
+    bytes: Bytes,
+}
+
+impl MetadataFetch for &Tail<'_> {
     fn fetch(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
-        let read = self.objects.get_range(&self.meta.location, range);
-        read.map_err(|e| ParquetError::External(Box::new(e))).boxed()
+        match range.start.checked_sub(self.begin).map(|at| at as usize) {
+            Some(at) if range.end <= self.footer.meta.size => {
+                let slice = self.bytes.slice(at..at + (range.end - range.start) as usize);
+                async move { Ok(slice) }.boxed()
+            }
+            // Another engine may have put its page indexes anywhere.
+            _ => self.footer.bytes(range).boxed(),
+        }
     }
 }
 
 struct Reader {
     pages: Box<dyn AsyncFileReader + Send>,
     footer: Footer,
+    /// Of the file, once it was asked for.
+    read: Option<Arc<Read>>,
     wanted: Option<SchemaRef>,
+}
+
+impl Reader {
+    async fn end_of_file(&mut self) -> ParquetResult<Arc<Read>> {
+        let read = match self.read.take() {
+            Some(read) => read,
+            None => self.footer.read().await?,
+        };
+        Ok(Arc::clone(self.read.insert(read)))
+    }
 }
 
 impl AsyncFileReader for Reader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
-        self.pages.get_bytes(range)
+        async move {
+            let read = self.get_byte_ranges(vec![range.clone()]).await?.pop();
+            read.ok_or_else(|| ParquetError::General(format!("bytes {range:?} were not read")))
+        }
+        .boxed()
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
-        self.pages.get_byte_ranges(ranges)
+        async move {
+            let read = self.end_of_file().await?;
+            let found = self.pages.get_byte_ranges(ranges.clone()).await?;
+            if let Some(sums) = &read.sums {
+                for (range, bytes) in ranges.into_iter().zip(&found) {
+                    sums.check(range, bytes).map_err(|e| self.footer.damaged(e))?;
+                }
+            }
+            Ok(found)
+        }
+        .boxed()
     }
 
     fn get_metadata<'a>(
@@ -141,7 +232,7 @@ impl AsyncFileReader for Reader {
         _: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
         async move {
-            let footer = self.footer.read().await?;
+            let footer = Arc::clone(&self.end_of_file().await?.footer);
             match &self.wanted {
                 Some(wanted) => narrowed(footer, wanted),
                 None => Ok(footer),

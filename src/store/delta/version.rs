@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
+use bytes::Bytes;
 use datafusion::execution::SessionState;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::cache::default_cache::DefaultCache;
@@ -151,6 +152,23 @@ impl Tables {
             builder.with_projection(shown).with_row_filter(filter).build().map_err(StoreError::parquet(&path))?
         };
         rows.try_collect().await.map_err(StoreError::parquet(&path))
+    }
+
+    /// The bytes of a data file, when they are those that were written.
+    pub fn read_whole(&self, version: &TableVersion, file: &DataFile) -> Result<Bytes> {
+        let path = version.full_path(file);
+        let bytes = self.io.read(&path).map_err(StoreError::io(&path))?;
+        if bytes.len() as u64 != file.size {
+            return Err(StoreError::damaged(path, format!("has {} bytes, not {}", bytes.len(), file.size)));
+        }
+        if let Some(digest) = &file.digest {
+            let computed = blake3::hash(&bytes).to_hex();
+            if computed.as_str() != digest {
+                let problem = format!("is damaged: digest {digest} stored, {computed} computed");
+                return Err(StoreError::damaged(path, problem));
+            }
+        }
+        Ok(bytes)
     }
 
     fn has_log(&self, table: &Table) -> Result<bool> {

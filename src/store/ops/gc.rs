@@ -8,7 +8,7 @@ use crate::schema::Table;
 use crate::store::cut::Cut;
 use crate::store::error::{Result, StoreError};
 use crate::store::io::{ASIDE_PREFIX, Entry};
-use crate::store::{layout, lease};
+use crate::store::{checksum, layout, lease};
 
 /// What `gc` may take.
 #[derive(Debug, Clone, Copy)]
@@ -236,7 +236,7 @@ struct CommitFiles {
 /// Reads a commit. One that is gone was checkpointed, and its state is not kept.
 fn files_of(tables: &Tables, folder: &str, version: u64) -> Result<CommitFiles> {
     let path = format!("{folder}/_delta_log/{version:020}.json");
-    let text = match tables.io.read(&path) {
+    let text = match checksum::read_log(tables.io.as_ref(), &path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(CommitFiles::default()),
         Err(e) => return Err(StoreError::io(path)(e)),
@@ -264,7 +264,7 @@ fn sweep_log(tables: &Tables, folder: &str, oldest: u64, report: &mut GcReport) 
     {
         // What lies before it can be had from it only, from now on.
         let path = format!("{log}/{name}");
-        decode_file(&path, tables.io.read(&path).map_err(StoreError::io(&path))?)?;
+        decode_file(&path, checksum::read_log(tables.io.as_ref(), &path).map_err(StoreError::io(&path))?)?;
     }
     for entry in &entries {
         let half_made = entry.name.starts_with(ASIDE_PREFIX) && Micros::now().0 - entry.stat.modified.0 > UNDER_WAY;

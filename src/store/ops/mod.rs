@@ -129,7 +129,7 @@ async fn apply(tables: &Tables, cut: &Cut, batch: &Batch, live: Option<Live>) ->
         Work::Compact { swaps } => compact::apply(tables, cut, batch, swaps).await,
         Work::Purge { runs, experiments } => purge::apply(tables, cut, batch, runs, experiments).await,
     };
-    let next = match next.and_then(|next| with_digests(tables, cut, next)) {
+    let next = match next {
         Ok(next) => next,
         // Another process was faster and has removed what we were reading.
         Err(e) => match Cut::newest(io)? {
@@ -142,20 +142,6 @@ async fn apply(tables: &Tables, cut: &Cut, batch: &Batch, live: Option<Live>) ->
         seal::remove_absorbed(tables, segments)?;
     }
     checkpoint(tables, cut, &next).await;
-    Ok(next)
-}
-
-/// Notes the digests of the commits that the operation made: Delta's own log could not tell that a bit flipped in it.
-fn with_digests(tables: &Tables, cut: &Cut, mut next: Cut) -> Result<Cut> {
-    for (name, version) in &next.tables {
-        if cut.tables.get(name) != Some(version)
-            && let Some(table) = Table::parse(name)
-        {
-            let path = layout::commit(&table, *version);
-            let bytes = tables.io.read(&path).map_err(StoreError::io(path))?;
-            next.logs.insert(name.clone(), blake3::hash(&bytes).to_hex().to_string());
-        }
-    }
     Ok(next)
 }
 

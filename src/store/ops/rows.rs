@@ -281,8 +281,7 @@ fn read_columns(
     file: &DataFile,
     columns: Option<&[&str]>,
 ) -> Result<RecordBatch> {
-    let path = version.full_path(file);
-    decode_columns(&path, tables.io.read(&path).map_err(StoreError::io(&path))?, columns)
+    decode_columns(&version.full_path(file), tables.read_whole(version, file)?, columns)
 }
 
 /// Whether one of these runs has a row.

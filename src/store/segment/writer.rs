@@ -159,8 +159,17 @@ impl SegmentWriter {
     /// Appends a record. `Ok(false)`: it could not be written and was counted as dropped.
     ///
     /// # Errors
-    /// Of a strict writer any failure; of any writer the failed sync of a record that was to be synced.
+    /// Of a strict writer any failure; of any writer that of a record that was to be synced.
     pub fn log(&self, record: &Record, durability: Durability) -> io::Result<bool> {
+        self.append(record, durability, 1)
+    }
+
+    /// Like [`SegmentWriter::log`], of a record that the caller keeps and brings again where it could not be written.
+    pub fn log_or_keep(&self, record: &Record) -> io::Result<bool> {
+        self.append(record, Durability::Buffered, 0)
+    }
+
+    fn append(&self, record: &Record, durability: Durability, dropped: u64) -> io::Result<bool> {
         let shared = self.shared();
         let mut state = shared.lock();
         if !state.sync_thread
@@ -189,8 +198,8 @@ impl SegmentWriter {
                 Ok(true)
             }
             Err(e) => {
-                shared.failed(&mut state, &e, 1);
-                if self.setup.options.strict { Err(e) } else { Ok(false) }
+                shared.failed(&mut state, &e, dropped);
+                if self.setup.options.strict || durability == Durability::Synced { Err(e) } else { Ok(false) }
             }
         }
     }

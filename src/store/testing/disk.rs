@@ -47,6 +47,8 @@ struct Content {
     bytes: Vec<u8>,
     synced: usize,
     modified: Micros,
+    /// Whether a power cut left zeros in it.
+    zeros: bool,
 }
 
 /// One call that changed something, to be done again elsewhere.
@@ -184,7 +186,8 @@ impl State {
         let (folder, name) = self.free(path)?;
         let ino = self.next;
         self.next += 1;
-        self.files.insert(ino, Arc::new(Content { bytes: Vec::new(), synced: 0, modified: Micros::now() }));
+        self.files
+            .insert(ino, Arc::new(Content { bytes: Vec::new(), synced: 0, modified: Micros::now(), zeros: false }));
         self.change(folder, vec![(name, Some(Node::File(ino)))]);
         Ok(ino)
     }
@@ -296,22 +299,25 @@ impl State {
             let old = &self.files[ino];
             let mut bytes = old.bytes.clone();
             let rest = bytes.len() - old.synced;
+            let mut zeros = old.zeros;
             match &mut loss {
                 Loss::All => bytes.truncate(old.synced),
                 Loss::None => {}
-                Loss::Some(dice) => match dice.below(4) {
+                Loss::Some(dice) => match dice.below(5) {
                     // It ends anywhere.
                     0 | 1 => bytes.truncate(old.synced + dice.below(rest + 1)),
-                    // It has its length, and from somewhere on no content.
-                    2 => {
+                    // It has its length, and from somewhere on no content, or none for a while.
+                    hole @ (2 | 3) => {
                         let from = old.synced + dice.below(rest + 1);
-                        bytes[from..].fill(0);
+                        let to = if hole == 2 { bytes.len() } else { from + dice.below(bytes.len() - from + 1) };
+                        bytes[from..to].fill(0);
+                        zeros = true;
                     }
                     _ => {}
                 },
             }
             let synced = bytes.len();
-            state.files.insert(*ino, Arc::new(Content { bytes, synced, modified: old.modified }));
+            state.files.insert(*ino, Arc::new(Content { bytes, synced, modified: old.modified, zeros }));
         }
         state
     }
@@ -425,9 +431,8 @@ impl Disk {
         let mut found = Vec::new();
         state.walk(ino, &mut path, &mut |path, ino| {
             let content = &state.files[&ino];
-            let changed = content.bytes.last() == Some(&0);
             // A file only grows, so its number and length say what it holds, unless a power cut left zeros in it.
-            let digest = changed.then(|| blake3::hash(&content.bytes));
+            let digest = content.zeros.then(|| blake3::hash(&content.bytes));
             let id = FileId { ino, len: content.bytes.len(), digest: digest.map(|d| *d.as_bytes()) };
             found.push((path[STORE.len() + 1..].to_string(), id));
         });
@@ -449,7 +454,7 @@ pub struct FileId {
 }
 
 impl FileId {
-    /// Whether it has so many bytes, and no end of zeros in the place of what a power cut took.
+    /// Whether it has so many bytes, and no zeros in the place of what a power cut took.
     pub fn is_whole(&self, len: usize) -> bool {
         self.len == len && self.digest.is_none()
     }

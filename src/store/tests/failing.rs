@@ -61,8 +61,17 @@ impl Told {
         match writer.log(&record(n), durability) {
             Ok(true) => self.written.push(n),
             Ok(false) => self.dropped += 1,
-            // Written, and not synced.
-            Err(_) => self.written.push(n),
+            // Dropped, or written and not synced: the report tells.
+            Err(_) => {
+                let unreported = self.dropped - self.reported;
+                let before = self.reported;
+                self.written.push(n);
+                self.flush(writer);
+                if self.reported - before > unreported {
+                    self.written.pop();
+                    self.dropped += 1;
+                }
+            }
         }
     }
 }

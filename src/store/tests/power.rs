@@ -6,7 +6,7 @@
 //! shows of every writer a prefix of what it logged, once, with all that was synced. The next life begins on one of them.
 
 mod dead;
-mod oracle;
+pub mod oracle;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

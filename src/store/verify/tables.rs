@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::row::{OwnedRow, RowConverter, SortField};
+use bytes::Bytes;
 
 use super::artifacts::{self, Logged};
 use super::rows::{self, Ids, SeriesSums};
@@ -18,7 +19,7 @@ use crate::store::error::{Result, StoreError};
 use crate::store::io::Io;
 use crate::store::ops::{decode_batches, decode_file};
 use crate::store::snapshot::Snapshot;
-use crate::store::{layout, sealed};
+use crate::store::{checksum, layout, sealed};
 
 /// What was gathered from the data files.
 struct Facts {
@@ -133,9 +134,8 @@ fn rows_in(
     file: &DataFile,
     column: Option<&str>,
 ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-    let path = version.full_path(file);
-    let bytes = tables.io.read(&path).map_err(StoreError::io(&path))?;
-    Ok(decode_batches(&path, bytes, column.as_ref().map(std::slice::from_ref))?.1)
+    let bytes = tables.read_whole(version, file)?;
+    Ok(decode_batches(&version.full_path(file), bytes, column.as_ref().map(std::slice::from_ref))?.1)
 }
 
 /// Looks at the commits that readers of the versions from `since` on need, and at those that cuts have digests of.
@@ -159,7 +159,9 @@ async fn log(
         let path = format!("{folder}/{name}");
         let bytes = io.read(&path).map_err(StoreError::io(&path))?;
         report.read(bytes.len());
-        match decode_file(&path, bytes) {
+        let damaged = |e| StoreError::damaged(&path, format!("is damaged: {e}"));
+        let checked = checksum::check_log(&path, &bytes).map_err(damaged);
+        match checked.and_then(|()| decode_file(&path, bytes)) {
             Ok(_) => {
                 base = base.max(Some(v).filter(|v| *v <= version));
                 oldest_base = oldest_base.max(Some(v).filter(|v| *v <= since));
@@ -223,8 +225,8 @@ async fn log(
         let path = layout::commit(table, v);
         let bytes = io.read(&path).map_err(StoreError::io(&path))?;
         report.read(bytes.len());
-        if bytes.is_empty() {
-            report.find(path, "is empty, and would read as a commit of nothing", holds(v));
+        if let Err(e) = checksum::check_log(&path, &bytes) {
+            report.find(path, format!("is damaged: {e}"), holds(v));
             continue;
         }
         let bad = bytes
@@ -235,36 +237,15 @@ async fn log(
             report.find(path, format!("cannot be read: {e}"), holds(v));
         }
     }
-    digests(io, table, &commits, report)
+    Ok(())
 }
 
 fn is_readable(io: &dyn Io, table: &Table, version: u64) -> bool {
-    let lines = |bytes: bytes::Bytes| {
+    let lines = |bytes: Bytes| {
         let mut lines = bytes.split(|&b| b == b'\n').filter(|line| !line.is_empty());
         lines.all(|line| serde_json::from_slice::<serde_json::Value>(line).is_ok())
     };
-    io.read(&layout::commit(table, version)).is_ok_and(|bytes| !bytes.is_empty() && lines(bytes))
-}
-
-fn digests(io: &dyn Io, table: &Table, commits: &BTreeSet<u64>, report: &mut VerifyReport) -> Result<()> {
-    let name = table.to_string();
-    let mut seen = BTreeSet::new();
-    for n in Cut::numbers(io)? {
-        // One that cannot be read was told of.
-        let Ok(cut) = Cut::read(io, n) else { continue };
-        let (Some(&version), Some(digest)) = (cut.tables.get(&name), cut.logs.get(&name)) else { continue };
-        if !commits.contains(&version) || !seen.insert(version) {
-            continue;
-        }
-        let path = layout::commit(table, version);
-        let bytes = io.read(&path).map_err(StoreError::io(&path))?;
-        let computed = blake3::hash(&bytes).to_hex();
-        if computed.as_str() != digest && !report.findings.iter().any(|f| f.path == path) {
-            let problem = format!("is damaged: digest {digest} stored, {computed} computed");
-            report.find(path, problem, format!("version {version} of table {table}"));
-        }
-    }
-    Ok(())
+    checksum::read_log(io, &layout::commit(table, version)).is_ok_and(lines)
 }
 
 fn data_file(
@@ -313,20 +294,12 @@ fn rows_of_file(
     let path = version.full_path(file);
     let table = &version.table;
     let unreadable = |problem: String| Ok(Looked::Unreadable(problem));
-    let bytes = match io.read(&path) {
+    let bytes = match snapshot.tables().read_whole(version, file) {
         Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return unreadable("is missing".to_string()),
-        Err(e) => return Err(StoreError::io(path)(e)),
+        Err(e) if e.is_not_found() => return unreadable("is missing".to_string()),
+        Err(StoreError::Damaged { problem, .. }) => return unreadable(problem),
+        Err(e) => return Err(e),
     };
-    if bytes.len() as u64 != file.size {
-        return unreadable(format!("has {} bytes, not {}", bytes.len(), file.size));
-    }
-    if let Some(digest) = &file.digest {
-        let computed = blake3::hash(&bytes).to_hex();
-        if computed.as_str() != digest {
-            return unreadable(format!("is damaged: digest {digest} stored, {computed} computed"));
-        }
-    }
     report.read(bytes.len());
     let batches = match decode_batches(&path, bytes, None) {
         Ok((_, batches)) => batches,
@@ -402,11 +375,14 @@ async fn key_counts(
     let path = format!("{}/{}", layout::table(&Table::Runs), layout::key_counts(&file.path));
     // What cannot be read was told of; its counts cannot be checked.
     let Some(true) = counts_of(snapshot, version, file).await?.map(|computed| {
-        let stored = io.read(&path).map(|bytes| serde_json::from_slice::<KeyCounts>(&bytes));
+        let stored = io.read(&path).map(|bytes| {
+            let json = checksum::json::old_content(&bytes).map_err(|e| format!("is damaged: {e}"))?;
+            serde_json::from_slice::<KeyCounts>(json).map_err(|e| format!("cannot be read: {e}"))
+        });
         let problem = match stored {
             Ok(Ok(stored)) if stored == computed => return true,
             Ok(Ok(_)) => "does not fit the runs of its file".to_string(),
-            Ok(Err(e)) => format!("cannot be read: {e}"),
+            Ok(Err(problem)) => problem,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => "is missing".to_string(),
             Err(e) => format!("cannot be read: {e}"),
         };
@@ -420,8 +396,7 @@ async fn key_counts(
             format!("the keys of params, metrics, tags and data of {}", plural(file.rows, "run")),
         );
         if repair {
-            let json = serde_json::to_vec(&computed).expect("plain data is JSON");
-            let done = io.replace(&path, &json).is_ok();
+            let done = io.replace(&path, &checksum::json::signed(&computed)).is_ok();
             let finding = report.findings.last_mut().expect("one was just added");
             finding.repaired = done.then(|| "counted again".to_string());
         }
