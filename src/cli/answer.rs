@@ -130,8 +130,8 @@ impl Answer {
         let (sender, mut events) = mpsc::channel(2);
         let mut work = JoinSet::new();
         let mut stopping = Stopping { session: Arc::clone(&session), ended: false };
-        work.spawn_on(run(session, sql, params, sender), engine.handle());
-        match events.recv().await {
+        work.spawn_on(run(Arc::clone(&session), sql, params, sender), engine.handle());
+        match session.within_memory(events.recv()).await? {
             Some(Event::Planned { schema, notes }) => Ok(Answer { stopping, events, work, schema, notes }),
             Some(Event::Rows(_)) => unreachable!("the plan comes before rows"),
             None => match finish(&mut work, &mut stopping).await {
@@ -143,7 +143,8 @@ impl Answer {
 
     /// The next rows; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, Error> {
-        match self.events.recv().await {
+        let session = Arc::clone(&self.stopping.session);
+        match session.within_memory(self.events.recv()).await? {
             Some(Event::Rows(batch)) => Ok(Some(batch)),
             Some(Event::Planned { .. }) => unreachable!("a statement is planned once"),
             None => finish(&mut self.work, &mut self.stopping).await.map(|()| None),

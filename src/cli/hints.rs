@@ -1,5 +1,6 @@
 //! How to mend an error, in the words of the command line.
 
+use datafusion::error::DataFusionError;
 use runlake::import::foreign::ImportError;
 use runlake::{Error, FunctionError, QueryError, StoreError};
 
@@ -164,8 +165,14 @@ fn of_query(e: &QueryError) -> Vec<String> {
             vec!["`runlake tag`, `note`, `delete`, `rename` and `log` change runs; SQL only reads them".to_string()]
         }
         QueryError::Timeout { .. } => vec!["`--timeout` sets the time that a query may take".to_string()],
+        QueryError::Memory { .. } => more_memory(),
+        QueryError::Engine(e) if matches!(e.find_root(), DataFusionError::ResourcesExhausted(_)) => more_memory(),
         _ => Vec::new(),
     }
+}
+
+fn more_memory() -> Vec<String> {
+    vec!["`runlake sql --memory SIZE` sets what a query may take".to_string()]
 }
 
 #[cfg(test)]
@@ -199,6 +206,8 @@ mod tests {
             QueryError::UnknownColumn { column: text(), near: vec![text()] }.into(),
             QueryError::ReadOnly { statement: text() }.into(),
             QueryError::Timeout { seconds: 1.0 }.into(),
+            QueryError::Memory { taken: 2, allowed: 1 }.into(),
+            QueryError::from(DataFusionError::ResourcesExhausted(text())).into(),
             QueryError::from(FunctionError::EmptyScope { scope: text() }).into(),
             QueryError::from(FunctionError::NotNumbers { metric: text(), scope: text(), kind: text() }).into(),
             QueryError::from(FunctionError::NoScores { metric: text(), scope: text(), why: text() }).into(),

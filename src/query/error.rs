@@ -92,6 +92,14 @@ pub enum QueryError {
         /// What it was given.
         seconds: f64,
     },
+    /// It took more memory than it was given.
+    #[error("the query took {} MB of memory, and may take {}", .taken / 1_000_000, .allowed / 1_000_000)]
+    Memory {
+        /// Bytes that it took.
+        taken: u64,
+        /// Bytes that it was given.
+        allowed: u64,
+    },
     /// The engine refused or failed.
     #[error("{}", engine_message(.0))]
     Engine(Box<DataFusionError>),
@@ -128,7 +136,7 @@ impl QueryError {
             QueryError::UnknownKey { .. } | QueryError::UnknownTable { .. } | QueryError::UnknownColumn { .. } => {
                 ErrorKind::NotFound
             }
-            QueryError::TooDeep { .. } | QueryError::Timeout { .. } => ErrorKind::Limit,
+            QueryError::TooDeep { .. } | QueryError::Timeout { .. } | QueryError::Memory { .. } => ErrorKind::Limit,
             QueryError::Engine(e) => match e.find_root() {
                 DataFusionError::ResourcesExhausted(_) => ErrorKind::Limit,
                 DataFusionError::Internal(_) => ErrorKind::Internal,

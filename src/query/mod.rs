@@ -16,6 +16,7 @@ mod in_turn;
 mod joins;
 mod keys;
 mod late;
+mod memory;
 mod names;
 mod rewrite;
 mod runs;

@@ -230,6 +230,29 @@ fn the_command_ends_statements_that_have_no_end() {
     }
 }
 
+/// Statements that take what the engine does not count: what a window holds, batches without columns, what functions make.
+const LARGE: [(&str, &str); 3] = [
+    (
+        "a window",
+        "SELECT max(s) FROM (SELECT sum(value) OVER (ORDER BY value DESC) s FROM generate_series(1,1000000000))",
+    ),
+    ("long texts", "SELECT max(length(repeat('x', 1000000 + value))) FROM generate_series(1,100000)"),
+    ("a wide cross join", WITHOUT_END[1].1),
+];
+
+#[test]
+fn the_command_ends_statements_that_take_more_memory_than_is_counted() {
+    let (dir, _store) = store();
+    for (what, sql) in LARGE {
+        let began = Instant::now();
+        let out = runlake(&dir.path().join("s")).args(["sql", "--memory", "50MB", "-c", sql]).output().unwrap();
+        let said = text(&out.stderr);
+        assert_eq!(out.status.code(), Some(1), "{what}: {said}");
+        assert!(said.contains("MB of memory, and may take 50\n hint: `runlake sql --memory"), "{what}: {said}");
+        assert!(began.elapsed() < Duration::from_secs(60), "{what} took {:?}", began.elapsed());
+    }
+}
+
 /// A statement that is stopped gives its thread back, where one that is dropped may keep it for minutes.
 #[test]
 fn a_stopped_join_gives_its_thread_back() {
