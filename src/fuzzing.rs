@@ -33,11 +33,19 @@ pub fn read_cut(bytes: &[u8]) -> [bool; 2] {
     cut::parse_any(&signed)
 }
 
-/// Reads bytes as the end of a file with checksums, as they are and where the place of the footer is right.
+/// Reads bytes as a commit, and as the end of a file with checksums: as they are, and as numbers of pieces whose own checksum is
+/// right.
 pub fn read_checksums(bytes: &[u8]) {
-    let with_footer = [bytes, b"RLAKSUM1", &[0; 4], b"PAR1"].concat();
-    for file in [bytes, &with_footer] {
-        let _ = (parquet::check(file), parquet::begin_of_tail(file, file.len() as u64 + 1000), commit::check(file));
+    let _ = (commit::check(bytes), parquet::check(bytes), parquet::begin_of_tail(bytes, bytes.len() as u64 + 1000));
+    let end = bytes.len().min(bytes.first().map_or(0, |byte| usize::from(*byte)));
+    let mut file = [b"PAR1", bytes, &(end as u64).to_le_bytes(), &((bytes.len() / 8) as u32).to_le_bytes()].concat();
+    let after = [&b"RLAKSUM1"[..], &[0; 4], b"PAR1"].concat();
+    let sum = crc32c::crc32c_append(crc32c::crc32c(&file[end..]), &after);
+    file.extend_from_slice(&sum.to_le_bytes());
+    file.extend_from_slice(&after);
+    let _ = parquet::check(&file);
+    if let Ok(Some(sums)) = parquet::Sums::read(&file, file.len() as u64) {
+        let _ = sums.around(&(4..end as u64)).map(|range| sums.check(range, &file));
     }
 }
 

@@ -247,8 +247,8 @@ impl Store {
         written.map_err(StoreError::io(layout::LIVE))
     }
 
-    /// Like [`Store::log`], of a record that the caller keeps where it could not be written.
-    fn log_or_keep(&self, record: &Record) -> Result<bool> {
+    /// Like [`Store::log`], of a record that is kept where it cannot be written, until it can.
+    fn log_or_keep(&self, record: Record) -> Result<()> {
         self.inner.writer.log_or_keep(record).map_err(StoreError::io(layout::LIVE))
     }
 

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
@@ -152,28 +151,7 @@ pub struct Run {
     id: RunId,
     // What this process set, to tell a conflict at once. Other writers' conflicts show as tags.
     params: Arc<Mutex<HashMap<String, ParamValue>>>,
-    beginning: Arc<Beginning>,
     durability: Durability,
-}
-
-/// The record that a run begins with, while it could not be written: without it the others would be of a run without an
-/// experiment.
-#[derive(Default)]
-struct Beginning {
-    is_due: AtomicBool,
-    record: Mutex<Option<Record>>,
-}
-
-impl Beginning {
-    /// Writes it, or keeps it for next time.
-    fn log(&self, store: &Store, record: Option<Record>) -> Result<()> {
-        let mut kept = self.record.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(record) = record.or_else(|| kept.take()) {
-            *kept = (!store.log_or_keep(&record)?).then_some(record);
-        }
-        self.is_due.store(kept.is_some(), Ordering::Relaxed);
-        Ok(())
-    }
 }
 
 impl std::fmt::Debug for Run {
@@ -187,7 +165,8 @@ impl Run {
         let start = options.start;
         check_experiment(&start.experiment)?;
         let run = Run::of(store, start.run.clone());
-        run.beginning.log(&run.store, Some(Record::Start(start)))?;
+        // Without it the others would be of a run without an experiment.
+        run.store.log_or_keep(Record::Start(start))?;
         Ok(run)
     }
 
@@ -198,7 +177,7 @@ impl Run {
     }
 
     fn of(store: Store, id: RunId) -> Run {
-        Run { store, id, params: Arc::default(), beginning: Arc::default(), durability: Durability::default() }
+        Run { store, id, params: Arc::default(), durability: Durability::default() }
     }
 
     /// A handle whose calls wait for the disk, or do not.
@@ -218,9 +197,6 @@ impl Run {
 
     /// Logs a record; `false` when it was dropped.
     fn written(&self, record: Record) -> Result<bool> {
-        if self.beginning.is_due.load(Ordering::Relaxed) {
-            self.beginning.log(&self.store, None)?;
-        }
         self.store.log(&record, self.durability)
     }
 

@@ -34,6 +34,9 @@ pub enum Mismatch {
         /// The byte after the last.
         end: u64,
     },
+    /// The log says that there are checksums.
+    #[error("its checksums are gone")]
+    Gone,
     /// The checksums themselves cannot be.
     #[error("its checksums do not cover it")]
     Cover,

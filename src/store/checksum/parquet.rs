@@ -11,7 +11,7 @@
 //! | 4 | CRC32C of all from the end of the last piece to the end of the file, save for these 4 bytes |
 //! | 8 | `RLAKSUM1` |
 //!
-//! Readers fetch pages or whole column chunks, so those are the pieces.
+//! Readers fetch pages or whole column chunks, so those are the pieces; of a piece that is fetched in part all is read.
 
 use std::ops::Range;
 
@@ -93,8 +93,12 @@ pub fn begin_of_tail(last: &[u8], size: u64) -> Option<u64> {
 }
 
 impl Sums {
-    /// Reads and checks them from the last bytes of a file of this size; `None` when it has none.
+    /// Reads and checks them from the last bytes of a file of this size, as many as [`begin_of_tail`] asks for; `None` when it
+    /// has none.
     pub fn read(last: &[u8], size: u64) -> Result<Option<Sums>, Mismatch> {
+        if begin_of_tail(last, size).is_some() {
+            return Err(Mismatch::Cover);
+        }
         if !has_trailer(last, size) {
             return Ok(None);
         }
@@ -117,6 +121,16 @@ impl Sums {
             sums.sums.push(u32_at(piece, 4).ok_or(Mismatch::Cover)?);
         }
         if at == end { Ok(Some(sums)) } else { Err(Mismatch::Cover) }
+    }
+
+    /// The least range of whole pieces around a range of the file.
+    pub fn around(&self, range: &Range<u64>) -> Result<Range<u64>, Mismatch> {
+        let begin = self.bounds.partition_point(|bound| *bound <= range.start).checked_sub(1);
+        let end = self.bounds.partition_point(|bound| *bound < range.end);
+        match (begin, self.bounds.get(end)) {
+            (Some(begin), Some(end)) => Ok(self.bounds[begin]..*end),
+            _ => Err(Mismatch::Cover),
+        }
     }
 
     /// Checks the pieces that lie whole in a range of the file, whose bytes these are.
@@ -221,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_is_checked_where_all_of_it_was_read() {
+    fn a_piece_is_read_and_checked_as_a_whole() {
         let (mut file, bounds) = plain();
         add(&mut file, &bounds);
         let size = file.len() as u64;
@@ -234,8 +248,18 @@ mod tests {
         assert_eq!(check(first.clone()), Ok(()));
         assert_eq!(check(second.clone()), mismatch);
         assert_eq!(check(first.start..second.end), mismatch);
-        assert_eq!(check(second.start..second.end - 1), Ok(()), "nobody can tell");
         assert_eq!(sums.check(second.clone(), b"short"), mismatch);
+        for (part, whole) in [
+            (first.clone(), first.clone()),
+            (first.start + 1..first.end - 1, first.clone()),
+            (second.end - 1..second.end, second.clone()),
+            (first.end - 1..second.start + 1, first.start..second.end),
+        ] {
+            assert_eq!(sums.around(&part), Ok(whole));
+        }
+        for outside in [0..first.end, second.start..second.end + 1, size - 8..size] {
+            assert_eq!(sums.around(&outside), Err(Mismatch::Cover));
+        }
     }
 
     #[test]

@@ -14,7 +14,6 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::footer::ROWS_OF_A_PAGE;
 use crate::store::points::SortedPoints;
 use crate::store::{checksum, parallel};
 
@@ -79,6 +78,9 @@ const STRIDE: usize = 128 * 1024;
 /// Columns that are encoded at a time: a writer has a zstd context of 160 KB from its making on, and `runs` may have tens of
 /// thousands of leaves.
 const MOST_WRITERS: usize = 512;
+
+/// Files of fewer rows have one page in each column.
+pub const ROWS_OF_A_PAGE: usize = 4096;
 
 /// A column of the file, or some leaves of a struct.
 struct Piece {
@@ -148,17 +150,16 @@ pub fn encode(rows: &dyn Columns, properties: WriterProperties) -> Result<Vec<u8
     Ok(out)
 }
 
-/// Where the pieces of a file begin that readers fetch, and where the last one ends: its pages, or its column chunks where readers
-/// do not look at the index of pages.
+/// Where the pieces of a file begin that readers fetch, and where the last one ends: its pages, or its column chunks where there is
+/// no index of pages.
 fn bounds(footer: &ParquetMetaData) -> Vec<u64> {
     let mut bounds = Vec::new();
-    let by_page = footer.file_metadata().num_rows() >= ROWS_OF_A_PAGE as i64;
     let mut end = 4;
     for (group, columns) in footer.row_groups().iter().enumerate() {
         for (column, chunk) in columns.columns().iter().enumerate() {
             let (begin, len) = chunk.byte_range();
             bounds.push(begin);
-            if by_page && let Some(index) = footer.offset_index() {
+            if let Some(index) = footer.offset_index() {
                 let pages = index[group][column].page_locations().iter().map(|page| page.offset as u64);
                 // Before the first page there may be a dictionary.
                 bounds.extend(pages.filter(|offset| *offset > begin));

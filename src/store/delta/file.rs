@@ -11,7 +11,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use serde::{Deserialize, Serialize};
 
-use super::encode::{Columns, encode};
+use super::encode::{Columns, ROWS_OF_A_PAGE, encode};
 use super::sample::{self, Layout};
 use super::sort::sort;
 use crate::model::{Month, RunId, unique};
@@ -30,6 +30,8 @@ pub(super) mod tag {
     pub const OPEN: &str = "runlake.open";
     /// blake3 of the file.
     pub const DIGEST: &str = "runlake.digest";
+    /// `1` on a file with checksums of its pages.
+    pub const SUMS: &str = "runlake.sums";
 }
 
 /// Version of the layout of data files.
@@ -75,6 +77,8 @@ pub struct DataFile {
     pub ours: bool,
     /// blake3 of the file.
     pub digest: Option<String>,
+    /// Whether it has checksums of its pages.
+    pub sums: bool,
     /// Smallest and greatest value of some columns.
     pub ranges: BTreeMap<String, (String, String)>,
     pub(super) add: Add,
@@ -124,6 +128,7 @@ impl DataFile {
             open: tag(tag::OPEN).is_some(),
             ours,
             digest: tag(tag::DIGEST),
+            sums: tag(tag::SUMS).is_some(),
             ranges,
             add,
         }
@@ -145,6 +150,7 @@ impl NewFile {
         let mut tags = HashMap::from([
             (tag::LAYOUT.to_string(), Some(LAYOUT.to_string())),
             (tag::DIGEST.to_string(), Some(self.digest.clone())),
+            (tag::SUMS.to_string(), Some("1".to_string())),
         ]);
         if self.open {
             tags.insert(tag::OPEN.to_string(), Some("1".to_string()));
@@ -222,9 +228,12 @@ fn properties(table: &Table, rows: &dyn Columns) -> WriterProperties {
         true => Compression::UNCOMPRESSED,
         false => Compression::ZSTD(ZstdLevel::default()),
     };
+    // One page has no need of an index: of tens of thousands of columns it takes as long to read as the rest of the footer.
+    let is_small = rows.rows() < ROWS_OF_A_PAGE;
     let mut builder = WriterProperties::builder()
         .set_compression(compression)
-        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_statistics_enabled(if is_small { EnabledStatistics::Chunk } else { EnabledStatistics::Page })
+        .set_offset_index_disabled(is_small)
         .set_created_by(format!("runlake {}", env!("CARGO_PKG_VERSION")));
     // Row groups of `runs` are shared among cores, and its small pages are skipped where none of their runs passes a filter.
     if *table == Table::Runs {

@@ -1,6 +1,7 @@
 //! Readers of data files, which keep the footers they have read (files never change) and check what they read.
 
 use std::any::Any;
+use std::fmt::Display;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,18 +22,18 @@ use parquet::file::metadata::{
     PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
 };
 
+use super::encode::ROWS_OF_A_PAGE;
 use super::narrow::narrowed;
 use crate::store::checksum::Mismatch;
 use crate::store::checksum::parquet::{Sums, begin_of_tail};
 use crate::store::error::StoreError;
 
-/// Files of fewer rows have one page in each column, so the index of pages is not read: of tens of thousands of columns it
-/// takes as long as the rest of the footer.
-pub const ROWS_OF_A_PAGE: usize = 4096;
-
 /// Larger footers are not kept: a few of them would fill the memory that there is for all, and be gone before their turn
 /// comes again. Those of 36,000 columns take 28 MB.
 const LARGEST_KEPT: usize = 8 << 20;
+
+/// Says of a file that its log knows of checksums in it.
+pub struct HasSums;
 
 /// Makes readers of the files in a store.
 #[derive(Debug)]
@@ -55,8 +56,9 @@ impl Readers {
     }
 
     /// A reader of one file, outside of any plan.
-    pub fn reader(&self, path: &str, size: u64) -> Box<dyn AsyncFileReader> {
+    pub fn reader(&self, path: &str, size: u64, sums: bool) -> Box<dyn AsyncFileReader> {
         let file = PartitionedFile::new(path.to_string(), size);
+        let file = if sums { file.with_extension(HasSums) } else { file };
         self.create_reader(0, file, None, &ExecutionPlanMetricsSet::new()).expect("nothing is read yet")
     }
 }
@@ -70,6 +72,7 @@ impl ParquetFileReaderFactory for Readers {
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
         let (objects, meta) = (Arc::clone(&self.objects), file.object_meta.clone());
+        let sums = file.extension::<HasSums>().is_some();
         let rows = file.statistics.as_ref().and_then(|statistics| statistics.num_rows.get_value().copied());
         let page_index = match rows {
             Some(rows) if rows < ROWS_OF_A_PAGE => PageIndexPolicy::Skip,
@@ -78,7 +81,7 @@ impl ParquetFileReaderFactory for Readers {
         let pages = DefaultParquetFileReaderFactory::new(Arc::clone(&objects));
         let pages = pages.create_reader(partition, file, size_hint, metrics)?;
         let (footers, wanted) = (Arc::clone(&self.footers), self.wanted.clone());
-        Ok(Box::new(Reader { pages, footer: Footer { objects, meta, page_index, footers }, read: None, wanted }))
+        Ok(Box::new(Reader { pages, footer: Footer { objects, meta, sums, page_index, footers }, read: None, wanted }))
     }
 }
 
@@ -110,6 +113,8 @@ const TAIL: u64 = 64 << 10;
 struct Footer {
     objects: Arc<dyn ObjectStore>,
     meta: ObjectMeta,
+    /// Whether it must have checksums.
+    sums: bool,
     page_index: PageIndexPolicy,
     footers: Arc<FileMetadataCache>,
 }
@@ -124,6 +129,9 @@ impl Footer {
         }
         let tail = self.tail().await?;
         let sums = Sums::read(&tail.bytes, self.meta.size).map_err(|e| self.damaged(e))?;
+        if self.sums && sums.is_none() {
+            return Err(self.damaged(Mismatch::Gone));
+        }
         // What nobody asks for takes a third of the time where columns are many.
         let options = ParquetMetaDataOptions::new()
             .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
@@ -132,7 +140,11 @@ impl Footer {
             .with_page_index_policy(self.page_index)
             .with_metadata_options(Some(options))
             .load_and_finish(&tail, self.meta.size);
-        let read = Arc::new(Read { footer: Arc::new(footer.await?), sums });
+        let footer = footer.await.map_err(|e| match e {
+            ParquetError::External(_) => e,
+            _ => self.damaged(e),
+        })?;
+        let read = Arc::new(Read { footer: Arc::new(footer), sums });
         if read.memory_size() <= LARGEST_KEPT {
             let entry = CachedFileMetadataEntry::new(self.meta.clone(), Arc::clone(&read) as _);
             self.footers.put(&self.meta.location, entry);
@@ -158,11 +170,9 @@ impl Footer {
         read.pop().ok_or_else(|| ParquetError::General(format!("{}: nothing was read", self.meta.location)))
     }
 
-    fn damaged(&self, mismatch: Mismatch) -> ParquetError {
-        ParquetError::External(Box::new(StoreError::damaged(
-            self.meta.location.as_ref(),
-            format!("is damaged: {mismatch}"),
-        )))
+    fn damaged(&self, why: impl Display) -> ParquetError {
+        let problem = format!("is damaged: {why}");
+        ParquetError::External(Box::new(StoreError::damaged(self.meta.location.as_ref(), problem)))
     }
 }
 
@@ -216,10 +226,14 @@ impl AsyncFileReader for Reader {
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
         async move {
             let read = self.end_of_file().await?;
-            let found = self.pages.get_byte_ranges(ranges.clone()).await?;
-            if let Some(sums) = &read.sums {
-                for (range, bytes) in ranges.into_iter().zip(&found) {
-                    sums.check(range, bytes).map_err(|e| self.footer.damaged(e))?;
+            let Some(sums) = &read.sums else { return self.pages.get_byte_ranges(ranges).await };
+            let pieces = ranges.iter().map(|range| sums.around(range)).collect::<Result<Vec<_>, _>>();
+            let pieces = pieces.map_err(|e| self.footer.damaged(e))?;
+            let mut found = self.pages.get_byte_ranges(pieces.clone()).await?;
+            for ((piece, range), bytes) in pieces.into_iter().zip(ranges).zip(&mut found) {
+                sums.check(piece.clone(), bytes).map_err(|e| self.footer.damaged(e))?;
+                if piece != range {
+                    *bytes = bytes.slice((range.start - piece.start) as usize..(range.end - piece.start) as usize);
                 }
             }
             Ok(found)

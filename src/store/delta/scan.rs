@@ -28,7 +28,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectStore;
 use url::Url;
 
-use super::footer::Readers;
+use super::footer::{HasSums, Readers};
 use super::{DataFile, TableVersion};
 use crate::model::{Month, RunId};
 use crate::schema::Table;
@@ -99,6 +99,7 @@ impl FilesTable {
                 rows += file.rows as usize;
                 let part = PartitionedFile::new(version.full_path(file), file.size)
                     .with_statistics(Arc::new(statistics(file, &schema)));
+                let part = if file.sums { part.with_extension(HasSums) } else { part };
                 File { month: file.month, runs: file.run_range(), part }
             })
             .collect();

@@ -138,7 +138,7 @@ impl Tables {
     ) -> Result<Vec<RecordBatch>> {
         let path = version.full_path(file);
         let readers = Readers::new(Arc::clone(&self.objects), Arc::clone(&self.footers));
-        let builder = ParquetRecordBatchStreamBuilder::new(readers.reader(&path, file.size));
+        let builder = ParquetRecordBatchStreamBuilder::new(readers.reader(&path, file.size, file.sums));
         let builder = builder.await.map_err(StoreError::parquet(&path))?;
         let rows = {
             let wanted: HashSet<String> = runs.iter().map(|run| run.to_string()).collect();

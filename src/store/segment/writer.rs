@@ -3,6 +3,7 @@
 //! When `log` returns, the death of the process loses nothing. When `flush` returns, and at the latest one second after
 //! `log`, a power cut loses nothing either.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
@@ -35,11 +36,17 @@ pub struct WriteFailure {
     pub kind: io::ErrorKind,
     /// Records dropped so far.
     pub dropped: u64,
+    /// Records that runs begin with and that are not written yet: they are before the next one that can be.
+    pub kept: u64,
 }
 
 impl fmt::Display for WriteFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} ({} records dropped)", self.path, self.message, self.dropped)
+        write!(f, "{}: {} ({} records dropped", self.path, self.message, self.dropped)?;
+        if self.kept > 0 {
+            write!(f, ", {} kept until there is room", self.kept)?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -121,6 +128,8 @@ struct State {
     buffer: Vec<u8>,
     failure: Option<WriteFailure>,
     failed_syncs: u64,
+    // Records that must not be lost to an outage.
+    kept: VecDeque<Record>,
     // The file has lost its name, and what it holds could not be logged again yet.
     homeless: bool,
     sync_thread: bool,
@@ -139,6 +148,8 @@ struct Segment {
 }
 
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// So many records are kept in an outage.
+const MOST_KEPT: usize = 10_000;
 
 impl SegmentWriter {
     /// A writer into this store. No file is made before the first record.
@@ -161,29 +172,12 @@ impl SegmentWriter {
     /// # Errors
     /// Of a strict writer any failure; of any writer that of a record that was to be synced.
     pub fn log(&self, record: &Record, durability: Durability) -> io::Result<bool> {
-        self.append(record, durability, 1)
-    }
-
-    /// Like [`SegmentWriter::log`], of a record that the caller keeps and brings again where it could not be written.
-    pub fn log_or_keep(&self, record: &Record) -> io::Result<bool> {
-        self.append(record, Durability::Buffered, 0)
-    }
-
-    fn append(&self, record: &Record, durability: Durability, dropped: u64) -> io::Result<bool> {
         let shared = self.shared();
-        let mut state = shared.lock();
-        if !state.sync_thread
-            && let Err(e) = shared.start_sync_thread(&mut state)
-        {
-            // Every record still reaches the system, and the disk by `flush`.
-            shared.failed(&mut state, &e, 0);
-        }
+        let mut state = shared.ready();
         let result = shared.append(&mut state, record);
         match result {
             Ok(()) => {
-                if std::mem::take(&mut state.waiting) {
-                    shared.changed.notify_one();
-                }
+                shared.wake(&mut state);
                 if durability == Durability::Synced {
                     let failed_syncs = state.failed_syncs;
                     if let Err(e) = shared.sync(state) {
@@ -198,20 +192,48 @@ impl SegmentWriter {
                 Ok(true)
             }
             Err(e) => {
-                shared.failed(&mut state, &e, dropped);
+                shared.failed(&mut state, &e, 1);
                 if self.setup.options.strict || durability == Durability::Synced { Err(e) } else { Ok(false) }
             }
         }
     }
 
+    /// Appends a record that must not be lost to an outage: where it cannot be written it is kept, and comes before the next one.
+    ///
+    /// # Errors
+    /// Of a strict writer any failure; then it is not kept.
+    pub fn log_or_keep(&self, record: Record) -> io::Result<()> {
+        let shared = self.shared();
+        let mut state = shared.ready();
+        match shared.append(&mut state, &record) {
+            Ok(()) => {}
+            Err(e) => {
+                let is_kept = !self.setup.options.strict && state.kept.len() < MOST_KEPT;
+                shared.failed(&mut state, &e, u64::from(!is_kept));
+                if is_kept {
+                    state.kept.push_back(record);
+                } else if self.setup.options.strict {
+                    return Err(e);
+                }
+            }
+        }
+        shared.wake(&mut state);
+        Ok(())
+    }
+
     /// Waits until everything logged so far survives a power cut. Fails with what was dropped since the last report.
     pub fn flush(&self) -> Result<(), WriteFailure> {
         let shared = self.shared();
-        if let Err(e) = shared.sync(shared.lock()) {
+        let mut state = shared.lock();
+        if let Err(e) = shared.catch_up(&mut state) {
+            shared.failed(&mut state, &e, 0);
+        }
+        if let Err(e) = shared.sync(state) {
             shared.failed(&mut shared.lock(), &e, 0);
         }
-        match shared.lock().failure.take() {
-            Some(failure) => Err(failure),
+        let mut state = shared.lock();
+        match state.failure.take() {
+            Some(failure) => Err(WriteFailure { kept: state.kept.len() as u64, ..failure }),
             None => Ok(()),
         }
     }
@@ -248,6 +270,7 @@ impl Drop for Process {
         if self.number == process::this() {
             let mut state = self.shared.lock();
             state.closed = true;
+            let _ = self.shared.catch_up(&mut state);
             // The last records need no other sync than the one every record gets; the thread ends after it.
             let _ = self.shared.sync(state);
             self.shared.changed.notify_all();
@@ -261,7 +284,42 @@ impl Shared {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// The state of a process that begins to log.
+    fn ready(self: &Arc<Self>) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        if !state.sync_thread
+            && let Err(e) = self.start_sync_thread(&mut state)
+        {
+            // Every record still reaches the system, and the disk by `flush`.
+            self.failed(&mut state, &e, 0);
+        }
+        state
+    }
+
+    /// Tells the sync thread that there is something to do.
+    fn wake(&self, state: &mut State) {
+        if std::mem::take(&mut state.waiting) {
+            self.changed.notify_one();
+        }
+    }
+
     fn append(&self, state: &mut State, record: &Record) -> io::Result<()> {
+        self.catch_up(state)?;
+        self.write(state, record)
+    }
+
+    /// Writes what was kept.
+    fn catch_up(&self, state: &mut State) -> io::Result<()> {
+        while let Some(record) = state.kept.pop_front() {
+            if let Err(e) = self.write(state, &record) {
+                state.kept.push_front(record);
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, state: &mut State, record: &Record) -> io::Result<()> {
         if state.homeless {
             // A record would go where nobody reads it.
             self.heal(state)?;
@@ -384,6 +442,7 @@ impl Shared {
             message: error.to_string(),
             kind: error.kind(),
             dropped: 0,
+            kept: 0,
         });
         failure.dropped += dropped;
         if first && let Some(hook) = &self.setup.options.on_failure {
@@ -401,7 +460,7 @@ impl Shared {
                 if state.closed {
                     return;
                 }
-                let idle = state.segment.as_ref().is_none_or(|s| s.synced >= s.len);
+                let idle = state.kept.is_empty() && state.segment.as_ref().is_none_or(|s| s.synced >= s.len);
                 if idle {
                     state.waiting = true;
                     let waited = shared.changed.wait_timeout(state, HEARTBEAT.min(Duration::from_secs(5)));
@@ -419,13 +478,16 @@ impl Shared {
     }
 
     fn tick(&self, beat: &mut Instant) {
-        let state = self.lock();
+        let mut state = self.lock();
         if beat.elapsed() >= HEARTBEAT {
             *beat = Instant::now();
             if let Some(segment) = &state.segment {
                 // A missed beat is no failure: only other hosts look at it.
                 let _ = segment.file.touch();
             }
+        }
+        if let Err(e) = self.catch_up(&mut state) {
+            self.failed(&mut state, &e, 0);
         }
         if let Err(e) = self.sync(state) {
             let mut state = self.lock();
