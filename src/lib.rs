@@ -45,8 +45,8 @@ pub use model::{
     SeriesPoint, Status, Step,
 };
 pub use query::{
-    ColumnInfo, DIALECT, FunctionError, Query, QueryError, Session, SessionOptions, TableSummary, check_condition,
-    statements, within,
+    ColumnInfo, DIALECT, FunctionError, MemoryWatch, Query, QueryError, Session, SessionOptions, TableSummary,
+    check_condition, statements, within,
 };
 pub use store::ops::{CompactReport, GcOptions, GcReport, SMALL_FILES, SealReport};
 pub use store::{

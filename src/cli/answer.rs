@@ -9,7 +9,7 @@ use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use futures::StreamExt;
 use runlake::export::{ExportError, Sink, Written};
-use runlake::{Error, QueryError, Session};
+use runlake::{Error, MemoryWatch, QueryError, Session};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -115,6 +115,7 @@ impl Drop for Stopping {
 /// A statement at work; dropping it ends it.
 pub struct Answer {
     stopping: Stopping,
+    watch: Option<MemoryWatch>,
     events: mpsc::Receiver<Event>,
     work: JoinSet<Result<(), Error>>,
     /// Its columns.
@@ -130,9 +131,10 @@ impl Answer {
         let (sender, mut events) = mpsc::channel(2);
         let mut work = JoinSet::new();
         let mut stopping = Stopping { session: Arc::clone(&session), ended: false };
-        work.spawn_on(run(Arc::clone(&session), sql, params, sender), engine.handle());
-        match session.within_memory(events.recv()).await? {
-            Some(Event::Planned { schema, notes }) => Ok(Answer { stopping, events, work, schema, notes }),
+        work.spawn_on(run(session.clone(), sql, params, sender), engine.handle());
+        let mut watch = session.memory_bytes().map(MemoryWatch::new);
+        match next(&mut watch, &mut events).await? {
+            Some(Event::Planned { schema, notes }) => Ok(Answer { stopping, watch, events, work, schema, notes }),
             Some(Event::Rows(_)) => unreachable!("the plan comes before rows"),
             None => match finish(&mut work, &mut stopping).await {
                 Err(e) => Err(e),
@@ -143,8 +145,7 @@ impl Answer {
 
     /// The next rows; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, Error> {
-        let session = Arc::clone(&self.stopping.session);
-        match session.within_memory(self.events.recv()).await? {
+        match next(&mut self.watch, &mut self.events).await? {
             Some(Event::Rows(batch)) => Ok(Some(batch)),
             Some(Event::Planned { .. }) => unreachable!("a statement is planned once"),
             None => finish(&mut self.work, &mut self.stopping).await.map(|()| None),
@@ -161,6 +162,16 @@ impl Answer {
             sink.batch(&batch)?;
         }
         Ok(sink.finish()?)
+    }
+}
+
+async fn next(
+    watch: &mut Option<MemoryWatch>,
+    events: &mut mpsc::Receiver<Event>,
+) -> Result<Option<Event>, QueryError> {
+    match watch {
+        Some(watch) => watch.bound(events.recv()).await,
+        None => Ok(events.recv().await),
     }
 }
 

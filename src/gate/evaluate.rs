@@ -35,8 +35,7 @@ impl Check {
     /// Puts the check to a store, as a session sees it.
     pub async fn evaluate(&self, session: &Session, options: &CheckOptions) -> CheckResult {
         let begun = Instant::now();
-        let asking = Asking { session, options, check: self };
-        let found = session.within_memory(within(options.timeout, asking.find())).await.and_then(|found| found);
+        let found = within(options.timeout, Asking { session, options, check: self }.find()).await;
         let mut result = match found.map_err(Doubt::from).and_then(|found| found) {
             Ok(found) => self.told(found),
             Err(doubt) => self.in_doubt(doubt),

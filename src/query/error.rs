@@ -2,7 +2,6 @@
 
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
-use parquet::errors::ParquetError;
 
 use super::functions::FunctionError;
 use super::keys::near;
@@ -125,20 +124,16 @@ impl From<DataFusionError> for QueryError {
                 }
                 _ => QueryError::Engine(Box::new(e)),
             },
-            // What the readers of data files found wrong.
-            DataFusionError::ParquetError(found) => match damage(found) {
-                Some(damage) => QueryError::Store(damage),
-                None => QueryError::Engine(Box::new(e)),
-            },
-            _ => QueryError::Engine(Box::new(e)),
+            root => {
+                let damage = match root {
+                    DataFusionError::ParquetError(e) => StoreError::damage(e.as_ref()),
+                    DataFusionError::External(e) => StoreError::damage(e.as_ref()),
+                    _ => None,
+                };
+                damage.map_or_else(|| QueryError::Engine(Box::new(e)), QueryError::Store)
+            }
         }
     }
-}
-
-fn damage(e: &ParquetError) -> Option<StoreError> {
-    let ParquetError::External(e) = e else { return None };
-    let StoreError::Damaged { path, problem } = e.downcast_ref()? else { return None };
-    Some(StoreError::Damaged { path: path.clone(), problem: problem.clone() })
 }
 
 impl QueryError {

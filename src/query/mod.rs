@@ -34,4 +34,5 @@ pub(crate) use functions::{is_function, quoted};
 pub use guard::{DIALECT, check_condition};
 pub(crate) use guard::{check_sql, parse};
 pub(crate) use keys::near;
+pub use memory::MemoryWatch;
 pub use session::{Query, Session, SessionOptions, within};

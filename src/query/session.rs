@@ -27,7 +27,6 @@ use super::in_order::ReadInOrder;
 use super::in_turn::AskInTurn;
 use super::keys::NamedKeys;
 use super::late::ReadLate;
-use super::memory::Memory;
 use super::stop::{Stop, StopJoins};
 use super::structs::LeafOfWhole;
 use super::{columns, experiments, functions, guard, joins, names, rewrite, runs, scan, udf};
@@ -90,7 +89,7 @@ pub struct Session {
     snapshot: Arc<Snapshot>,
     engine: SessionContext,
     stop: Stop,
-    memory: Option<Memory>,
+    memory_bytes: Option<usize>,
     read_only: bool,
     // Tables and views that statements of this session made.
     made: Mutex<BTreeMap<String, Arc<dyn TableProvider>>>,
@@ -178,8 +177,8 @@ impl Session {
         let engine = SessionContext::new_with_state(state);
         register_files(&engine, Arc::clone(&snapshot.tables().objects));
         udf::register(&engine);
-        let (memory, read_only) = (options.memory_bytes.map(Memory::new), options.read_only);
-        Ok(Session { snapshot: Arc::new(snapshot), engine, stop, memory, read_only, made: Mutex::default() })
+        let SessionOptions { memory_bytes, read_only, .. } = options;
+        Ok(Session { snapshot: Arc::new(snapshot), engine, stop, memory_bytes, read_only, made: Mutex::default() })
     }
 
     /// Plans a statement; nothing runs before its rows are asked for.
@@ -278,16 +277,9 @@ impl Session {
         self.stop.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
-    /// Waits for a statement as long as the process does not grow far beyond what its statements may use: the engine does not
-    /// count all that they take. To be polled by another thread than those that statements run on.
-    ///
-    /// # Errors
-    /// [`QueryError::Memory`]; the statement is to be dropped then.
-    pub async fn within_memory<T>(&self, work: impl Future<Output = T>) -> Result<T> {
-        match self.memory {
-            None => Ok(work.await),
-            Some(memory) => Ok(memory.bound(work).await?),
-        }
+    /// What statements may use, in bytes: see [`SessionOptions::memory_bytes`].
+    pub fn memory_bytes(&self) -> Option<usize> {
+        self.memory_bytes
     }
 
     async fn overlay(&self) -> Result<&Overlay, StoreError> {

@@ -211,7 +211,16 @@ impl StoreError {
 
     pub(crate) fn parquet(path: impl Into<String>) -> impl FnOnce(parquet::errors::ParquetError) -> StoreError {
         let path = path.into();
-        move |source| StoreError::Parquet { path, source }
+        move |source| StoreError::damage(&source).unwrap_or(StoreError::Parquet { path, source })
+    }
+
+    /// What the readers of data files found wrong, from what a library made of it.
+    pub(crate) fn damage(e: &(dyn std::error::Error + 'static)) -> Option<StoreError> {
+        match (e.downcast_ref(), e.downcast_ref()) {
+            (Some(StoreError::Damaged { path, problem }), _) => Some(StoreError::damaged(path, problem)),
+            (_, Some(parquet::errors::ParquetError::External(e))) => StoreError::damage(e.as_ref()),
+            _ => None,
+        }
     }
 
     pub(crate) fn arrow(table: impl ToString) -> impl FnOnce(arrow::error::ArrowError) -> StoreError {

@@ -79,7 +79,7 @@ const STRIDE: usize = 128 * 1024;
 /// thousands of leaves.
 const MOST_WRITERS: usize = 512;
 
-/// Files of fewer rows have one page in each column.
+/// Files of fewer rows have one page in each column, unless the values are long.
 pub const ROWS_OF_A_PAGE: usize = 4096;
 
 /// A column of the file, or some leaves of a struct.

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field};
 use deltalake::kernel::Add;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{DEFAULT_PAGE_SIZE, EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,9 @@ pub struct NewFile {
     pub open: bool,
     /// blake3 of the file.
     pub digest: String,
+    /// Whether it has checksums of its pages; one that an early runlake prepared has none.
+    #[serde(default)]
+    pub sums: bool,
     /// Smallest and greatest value of some columns.
     pub ranges: BTreeMap<String, (String, String)>,
 }
@@ -150,8 +153,10 @@ impl NewFile {
         let mut tags = HashMap::from([
             (tag::LAYOUT.to_string(), Some(LAYOUT.to_string())),
             (tag::DIGEST.to_string(), Some(self.digest.clone())),
-            (tag::SUMS.to_string(), Some("1".to_string())),
         ]);
+        if self.sums {
+            tags.insert(tag::SUMS.to_string(), Some("1".to_string()));
+        }
         if self.open {
             tags.insert(tag::OPEN.to_string(), Some("1".to_string()));
         }
@@ -215,6 +220,7 @@ pub fn write_sorted(
         rows: rows.rows() as u64,
         open,
         digest: blake3::hash(&bytes).to_hex().to_string(),
+        sums: true,
         ranges: STAT_COLUMNS.iter().filter_map(|c| Some((c.to_string(), rows.range(c).filter(short)?))).collect(),
     })
 }
@@ -229,7 +235,7 @@ fn properties(table: &Table, rows: &dyn Columns) -> WriterProperties {
         false => Compression::ZSTD(ZstdLevel::default()),
     };
     // One page has no need of an index: of tens of thousands of columns it takes as long to read as the rest of the footer.
-    let is_small = rows.rows() < ROWS_OF_A_PAGE;
+    let is_small = rows.rows() < ROWS_OF_A_PAGE && has_small_columns(rows);
     let mut builder = WriterProperties::builder()
         .set_compression(compression)
         .set_statistics_enabled(if is_small { EnabledStatistics::Chunk } else { EnabledStatistics::Page })
@@ -258,6 +264,17 @@ fn properties(table: &Table, rows: &dyn Columns) -> WriterProperties {
     builder.build()
 }
 
+/// Whether the values of each column fit into a page.
+fn has_small_columns(rows: &dyn Columns) -> bool {
+    fn is_small(values: &dyn Array) -> bool {
+        match values.as_struct_opt() {
+            Some(leaves) => leaves.columns().iter().all(|leaf| is_small(leaf)),
+            None => values.to_data().get_slice_memory_size().is_ok_and(|bytes| bytes <= DEFAULT_PAGE_SIZE),
+        }
+    }
+    (0..rows.schema().fields().len()).all(|column| is_small(&rows.column(column, 0..rows.rows())))
+}
+
 /// Paths of the leaves below a column that hold doubles, as Parquet spells them.
 fn float_columns(field: &Field, mut path: Vec<String>) -> Vec<Vec<String>> {
     path.push(field.name().clone());
@@ -269,5 +286,19 @@ fn float_columns(field: &Field, mut path: Vec<String>) -> Vec<Vec<String>> {
             float_columns(item, path)
         }
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_an_early_runlake_prepared_has_no_checksums() {
+        let early = r#"{"path":"a.parquet","month":null,"size":1,"rows":1,"open":false,"digest":"","ranges":{}}"#;
+        let early: NewFile = serde_json::from_str(early).unwrap();
+        let now = NewFile { sums: true, ..early.clone() };
+        let read = |file: &NewFile| DataFile::from_add(file.to_add(true, 0)).sums;
+        assert_eq!((read(&early), read(&now)), (false, true));
     }
 }

@@ -74,8 +74,9 @@ impl ParquetFileReaderFactory for Readers {
         let (objects, meta) = (Arc::clone(&self.objects), file.object_meta.clone());
         let sums = file.extension::<HasSums>().is_some();
         let rows = file.statistics.as_ref().and_then(|statistics| statistics.num_rows.get_value().copied());
+        // Small files without checksums may have an index of single pages; the others have none.
         let page_index = match rows {
-            Some(rows) if rows < ROWS_OF_A_PAGE => PageIndexPolicy::Skip,
+            Some(rows) if rows < ROWS_OF_A_PAGE && !sums => PageIndexPolicy::Skip,
             _ => PageIndexPolicy::Optional,
         };
         let pages = DefaultParquetFileReaderFactory::new(Arc::clone(&objects));

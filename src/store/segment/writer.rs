@@ -50,7 +50,7 @@ impl fmt::Display for WriteFailure {
     }
 }
 
-/// Called once per outage, from the logging call or the sync thread.
+/// Called once per outage, from the logging call or the sync thread, which hold the writer's lock: it must not log or flush.
 pub type FailureHook = Arc<dyn Fn(&WriteFailure) + Send + Sync>;
 
 /// How a writer behaves.
@@ -126,7 +126,10 @@ struct State {
     sequence: u64,
     last_time: Micros,
     buffer: Vec<u8>,
+    /// What was not reported yet.
     failure: Option<WriteFailure>,
+    /// Whether the last attempt to write or sync failed, which was told.
+    outage: bool,
     failed_syncs: u64,
     // Records that must not be lost to an outage.
     kept: VecDeque<Record>,
@@ -149,7 +152,7 @@ struct Segment {
 
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// So many records are kept in an outage.
-const MOST_KEPT: usize = 10_000;
+const MOST_KEPT: usize = 1_000;
 
 impl SegmentWriter {
     /// A writer into this store. No file is made before the first record.
@@ -208,13 +211,12 @@ impl SegmentWriter {
         match shared.append(&mut state, &record) {
             Ok(()) => {}
             Err(e) => {
-                let is_kept = !self.setup.options.strict && state.kept.len() < MOST_KEPT;
-                shared.failed(&mut state, &e, u64::from(!is_kept));
-                if is_kept {
-                    state.kept.push_back(record);
-                } else if self.setup.options.strict {
-                    return Err(e);
+                if self.setup.options.strict || state.kept.len() >= MOST_KEPT {
+                    shared.failed(&mut state, &e, 1);
+                    return if self.setup.options.strict { Err(e) } else { Ok(()) };
                 }
+                state.kept.push_back(record);
+                shared.tell(&mut state, &e);
             }
         }
         shared.wake(&mut state);
@@ -231,11 +233,7 @@ impl SegmentWriter {
         if let Err(e) = shared.sync(state) {
             shared.failed(&mut shared.lock(), &e, 0);
         }
-        let mut state = shared.lock();
-        match state.failure.take() {
-            Some(failure) => Err(WriteFailure { kept: state.kept.len() as u64, ..failure }),
-            None => Ok(()),
-        }
+        shared.lock().report()
     }
 
     /// Syncs and ends the present segment, so that it may be sealed and removed; the next record begins another.
@@ -245,8 +243,8 @@ impl SegmentWriter {
         let mut state = shared.lock();
         // Another thread may have logged since the flush.
         if let Err(e) = shared.end_segment(&mut state) {
-            shared.failed(&mut state, &e, 0);
-            return Err(state.failure.take().expect("it was just noted"));
+            shared.failed(&mut state, &e, result.err().map_or(0, |failure| failure.dropped));
+            return state.report();
         }
         result
     }
@@ -274,6 +272,21 @@ impl Drop for Process {
             // The last records need no other sync than the one every record gets; the thread ends after it.
             let _ = self.shared.sync(state);
             self.shared.changed.notify_all();
+        }
+    }
+}
+
+impl State {
+    fn failure_of(&self, error: &io::Error) -> WriteFailure {
+        let path = self.segment.as_ref().map_or_else(|| layout::LIVE.to_string(), |s| s.path.clone());
+        WriteFailure { path, message: error.to_string(), kind: error.kind(), dropped: 0, kept: 0 }
+    }
+
+    /// What failed since the last report.
+    fn report(&mut self) -> Result<(), WriteFailure> {
+        match self.failure.take() {
+            Some(failure) => Err(WriteFailure { kept: self.kept.len() as u64, ..failure }),
+            None => Ok(()),
         }
     }
 }
@@ -340,6 +353,7 @@ impl Shared {
         let segment = state.segment.as_mut().expect("one was begun above");
         let written = segment.file.write(&buffer);
         if written.is_ok() {
+            state.outage = false;
             segment.len += buffer.len() as u64;
             state.sequence += 1;
             state.last_time = time;
@@ -434,19 +448,24 @@ impl Shared {
         result
     }
 
+    /// Notes a failure for the next report.
     fn failed(&self, state: &mut State, error: &io::Error, dropped: u64) {
-        let first = state.failure.is_none();
-        let path = state.segment.as_ref().map_or_else(|| layout::LIVE.to_string(), |s| s.path.clone());
-        let failure = state.failure.get_or_insert_with(|| WriteFailure {
-            path,
-            message: error.to_string(),
-            kind: error.kind(),
-            dropped: 0,
-            kept: 0,
-        });
-        failure.dropped += dropped;
-        if first && let Some(hook) = &self.setup.options.on_failure {
-            hook(failure);
+        let is_first = state.failure.is_none();
+        let failure = state.failure_of(error);
+        state.failure.get_or_insert(failure).dropped += dropped;
+        if is_first {
+            self.tell(state, error);
+        }
+    }
+
+    /// Says that something fails, once until something goes well again.
+    fn tell(&self, state: &mut State, error: &io::Error) {
+        if !std::mem::replace(&mut state.outage, true)
+            && let Some(hook) = &self.setup.options.on_failure
+        {
+            let kept = state.kept.len() as u64;
+            let failure = state.failure.clone().unwrap_or_else(|| state.failure_of(error));
+            hook(&WriteFailure { kept, ..failure });
         }
     }
 
@@ -487,7 +506,7 @@ impl Shared {
             }
         }
         if let Err(e) = self.catch_up(&mut state) {
-            self.failed(&mut state, &e, 0);
+            self.tell(&mut state, &e);
         }
         if let Err(e) = self.sync(state) {
             let mut state = self.lock();

@@ -233,12 +233,41 @@ fn records_that_cannot_be_written_are_counted_and_logging_goes_on() {
 }
 
 #[test]
+fn what_must_not_be_lost_is_kept_until_it_can_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (writer, on, told) = failing(dir.path(), "write", false);
+    on.store(true, Ordering::SeqCst);
+    writer.log_or_keep(record(0)).unwrap();
+    assert!(!writer.log(&record(1), Durability::Buffered).unwrap(), "what comes after it waits for no room");
+    let failure = writer.flush().unwrap_err();
+    assert_eq!((failure.dropped, failure.kept), (1, 1));
+    assert!(failure.to_string().contains("1 records dropped, 1 kept until there is room"), "{failure}");
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(told.load(Ordering::SeqCst), 1, "it tries again, and says so once");
+    on.store(false, Ordering::SeqCst);
+    let written = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        numbers(dir.path()) == [0]
+    });
+    assert!(written, "without anything else that is logged");
+    writer.flush().unwrap();
+
+    on.store(true, Ordering::SeqCst);
+    writer.log_or_keep(record(2)).unwrap();
+    on.store(false, Ordering::SeqCst);
+    writer.flush().expect("nothing is lost");
+    log(&writer, 3..4);
+    assert_eq!((numbers(dir.path()), told.load(Ordering::SeqCst)), (vec![0, 2, 3], 2));
+}
+
+#[test]
 fn a_strict_writer_fails_the_call() {
     let dir = tempfile::tempdir().unwrap();
     let (writer, on, _) = failing(dir.path(), "write", true);
     log(&writer, 0..1);
     on.store(true, Ordering::SeqCst);
     writer.log(&record(1), Durability::Buffered).unwrap_err();
+    writer.log_or_keep(record(1)).unwrap_err();
     on.store(false, Ordering::SeqCst);
     log(&writer, 2..3);
     assert_eq!(numbers(dir.path()), [0, 2]);
