@@ -384,7 +384,7 @@ impl Store {
     /// Moves everything that is live into the tables.
     ///
     /// Now and then what keeps the store fast is done after it: small files are joined where they pile up, and states of
-    /// the past go that are older than seven days, save the newest hundred.
+    /// the past go that are older than seven days, save the newest hundred, or beyond the newest 256.
     pub async fn seal(&self) -> Result<ops::SealReport> {
         self.seal_with(ops::Upkeep::default()).await
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -223,6 +224,8 @@ pub enum Fate {
     Fails,
     /// It happens, and fails all the same.
     DoneAndFails,
+    /// It fails after a while, and others are done meanwhile.
+    FailsAfter(Duration),
 }
 
 type Hook = Box<dyn FnMut(&str, &str) -> Fate + Send>;
@@ -251,6 +254,10 @@ fn hooked<T>(
         Fate::Done => run(),
         Fate::Fails => Err(failure()),
         Fate::DoneAndFails => run().and_then(|_| Err(failure())),
+        Fate::FailsAfter(time) => {
+            std::thread::sleep(time);
+            Err(failure())
+        }
     }
 }
 

@@ -50,7 +50,8 @@ pub struct SqlArgs {
     /// Seconds that a statement may take
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     pub timeout: Option<Duration>,
-    /// Memory that a statement may use before it spills to disk or fails: 512MB, 2GiB [default: half of the machine's]
+    /// Memory that a statement may use before it spills to disk or fails: 512MB, 2GiB; half as much again, at least 256 MiB, may
+    /// go into what is not counted [default: half of the machine's]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub memory: Option<usize>,
     /// Rows of a table that are shown; 0 shows all [default: 100 on a terminal, else all]

@@ -1,6 +1,7 @@
 //! Reclaiming: rows of deleted runs, states older than the retention, and what no state refers to.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use super::{Tables, decode_file, frames_on_disk, purge, seal};
 use crate::model::Micros;
@@ -52,7 +53,7 @@ pub async fn gc(tables: &Tables, options: GcOptions) -> Result<GcReport> {
     let runs = purge::purge(tables).await?;
     let newest = super::durable_cut(tables.io.as_ref())?;
     purge::remove_artifacts(tables, &newest)?;
-    let (mut report, oldest) = expire(tables, options.keep, 1).await?;
+    let (mut report, oldest) = expire(tables, options.keep, 1..=usize::MAX).await?;
     report.runs = runs;
     report.oldest = Cut::numbers(tables.io.as_ref())?
         .first()
@@ -73,12 +74,12 @@ fn all_tables(tables: &Tables) -> Result<Vec<Table>> {
     Ok(all)
 }
 
-/// Removes states that are older than `keep`, but for the newest `at_least` and those that readers hold, with the files
-/// and the logs that only they needed.
+/// Removes states that are older than `keep`, but so that their number stays within `states`, and save those that readers hold;
+/// with the files and the logs that only they needed.
 ///
 /// Gives the oldest state that stays; `None` when a reader has just taken hold of one that went, so that no more files
 /// may go this time.
-pub async fn expire(tables: &Tables, keep: Micros, at_least: usize) -> Result<(GcReport, Option<Cut>)> {
+pub async fn expire(tables: &Tables, keep: Micros, states: RangeInclusive<usize>) -> Result<(GcReport, Option<Cut>)> {
     let io = tables.io.as_ref();
     let mut report = GcReport::default();
     let newest = super::durable_cut(io)?;
@@ -88,14 +89,15 @@ pub async fn expire(tables: &Tables, keep: Micros, at_least: usize) -> Result<(G
     // A reader may still be at the state that was the newest when the retention began, so that one stays too.
     let mut first_kept = 0;
     let (mut before, mut oldest) = (None, None);
-    for (i, &n) in numbers.iter().enumerate().take(numbers.len().saturating_sub(at_least.max(1)) + 1) {
+    for (i, &n) in numbers.iter().enumerate().take(numbers.len().saturating_sub((*states.start()).max(1)) + 1) {
         let cut = match Cut::read(io, n) {
             Ok(cut) => cut,
             // One that cannot be read helps nobody; it goes with those around it.
             Err(StoreError::Damaged { .. }) => continue,
             Err(e) => return Err(e),
         };
-        if oldest.is_some() && (cut.time > horizon || n > held) {
+        let is_young = cut.time > horizon && numbers.len() - i < *states.end();
+        if oldest.is_some() && (is_young || n > held) {
             break;
         }
         before.get_or_insert_with(|| cut.clone());

@@ -17,6 +17,8 @@ pub struct Upkeep {
     pub keep: Micros,
     /// So many of the newest stay in any case.
     pub states: usize,
+    /// More than so many do not stay, however young: each has a file or two in every table that it changed.
+    pub most_states: usize,
     /// Operations between two looks for small files.
     pub compact_every: u64,
     /// Operations between two looks for old states.
@@ -26,7 +28,7 @@ pub struct Upkeep {
 impl Default for Upkeep {
     fn default() -> Self {
         let keep = super::GcOptions::default().keep;
-        Upkeep { keep, states: 100, compact_every: super::SMALL_FILES as u64, expire_every: 64 }
+        Upkeep { keep, states: 100, most_states: 256, compact_every: super::SMALL_FILES as u64, expire_every: 64 }
     }
 }
 
@@ -51,7 +53,7 @@ pub async fn upkeep(tables: &Tables, options: Upkeep, before: u64, after: u64) -
         report = compact(tables, Join::Piles).await?;
     }
     if due(options.expire_every) {
-        expire(tables, options.keep, options.states).await?;
+        expire(tables, options.keep, options.states..=options.most_states).await?;
     }
     Ok(report)
 }

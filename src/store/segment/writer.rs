@@ -3,7 +3,7 @@
 //! When `log` returns, the death of the process loses nothing. When `flush` returns, and at the latest one second after
 //! `log`, a power cut loses nothing either.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
@@ -116,6 +116,7 @@ struct Shared {
     setup: Setup,
     state: Mutex<State>,
     changed: Condvar,
+    sync_ended: Condvar,
 }
 
 #[derive(Default)]
@@ -131,6 +132,9 @@ struct State {
     /// Whether the last attempt to write or sync failed, which was told.
     outage: bool,
     failed_syncs: u64,
+    /// Number of syncs so far, and those of them that are at work.
+    begun_syncs: u64,
+    syncs: BTreeSet<u64>,
     // Records that must not be lost to an outage.
     kept: VecDeque<Record>,
     // The file has lost its name, and what it holds could not be logged again yet.
@@ -183,12 +187,9 @@ impl SegmentWriter {
                 shared.wake(&mut state);
                 if durability == Durability::Synced {
                     let failed_syncs = state.failed_syncs;
-                    if let Err(e) = shared.sync(state) {
-                        shared.failed(&mut shared.lock(), &e, 0);
-                        return Err(e);
-                    }
+                    shared.sync(state)?;
                     // The sync thread may have tried first, and given the segment up.
-                    if shared.lock().failed_syncs > failed_syncs {
+                    if shared.settled().failed_syncs > failed_syncs {
                         return Err(io::Error::other("the record is written and may not survive a power cut"));
                     }
                 }
@@ -230,10 +231,9 @@ impl SegmentWriter {
         if let Err(e) = shared.catch_up(&mut state) {
             shared.failed(&mut state, &e, 0);
         }
-        if let Err(e) = shared.sync(state) {
-            shared.failed(&mut shared.lock(), &e, 0);
-        }
-        shared.lock().report()
+        // What fails is in the report.
+        let _ = shared.sync(state);
+        shared.settled().report()
     }
 
     /// Syncs and ends the present segment, so that it may be sealed and removed; the next record begins another.
@@ -258,7 +258,12 @@ impl SegmentWriter {
 
 impl Process {
     fn new(setup: &Setup) -> Self {
-        let shared = Shared { setup: setup.clone(), state: Mutex::default(), changed: Condvar::new() };
+        let shared = Shared {
+            setup: setup.clone(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            sync_ended: Condvar::new(),
+        };
         Process { number: process::this(), shared: Arc::new(shared), child: OnceLock::new() }
     }
 }
@@ -429,14 +434,38 @@ impl Shared {
         Ok(())
     }
 
-    /// Syncs what was written; the lock is not held meanwhile.
+    /// The state once all syncs have ended that are at work now. Of several who sync a file the system may tell one alone that it
+    /// failed.
+    fn settled(&self) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        let begun = state.begun_syncs;
+        while state.syncs.first().is_some_and(|number| *number < begun) {
+            state = self.sync_ended.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+        state
+    }
+
+    /// Syncs what was written; the lock is not held meanwhile. A failure is noted.
     fn sync(&self, mut state: MutexGuard<'_, State>) -> io::Result<()> {
         // A file without a name survives nothing.
-        self.heal(&mut state)?;
+        if let Err(e) = self.heal(&mut state) {
+            self.failed(&mut state, &e, 0);
+            return Err(e);
+        }
         let Some(segment) = state.segment.clone().filter(|s| s.synced < s.len) else { return Ok(()) };
+        let number = state.begun_syncs;
+        state.begun_syncs += 1;
+        state.syncs.insert(number);
         drop(state);
         let result = segment.file.sync();
         let mut state = self.lock();
+        state.syncs.remove(&number);
+        self.sync_ended.notify_all();
+        if let Err(e) = &result {
+            // Under the lock that takes the segment away: a flush finds the one or the other.
+            self.failed(&mut state, e, 0);
+            state.failed_syncs += 1;
+        }
         if let Some(present) = state.segment.as_mut().filter(|s| s.path == segment.path) {
             match &result {
                 Ok(()) => present.synced = present.synced.max(segment.len),
@@ -444,7 +473,6 @@ impl Shared {
                 Err(_) => state.segment = None,
             }
         }
-        state.failed_syncs += u64::from(result.is_err());
         result
     }
 
@@ -508,10 +536,8 @@ impl Shared {
         if let Err(e) = self.catch_up(&mut state) {
             self.tell(&mut state, &e);
         }
-        if let Err(e) = self.sync(state) {
-            let mut state = self.lock();
-            self.failed(&mut state, &e, 0);
-        }
+        // What fails is told of by the next flush.
+        let _ = self.sync(state);
     }
 }
 

@@ -24,13 +24,18 @@ fn numbers(disk: &Disk) -> Vec<usize> {
     let io = disk.io();
     let mut numbers = Vec::new();
     for entry in live::names(io.as_ref()).unwrap() {
-        let bytes = io.read(&format!("{}/{}", layout::LIVE, entry.name)).unwrap();
-        let scan = scan(&Content::whole(bytes.clone()), 0, |found| {
-            let Record::Notes { notes: Some(text), .. } = found.record else { panic!("only notes are logged here") };
-            numbers.push(text.split(' ').next().unwrap().parse().unwrap());
-        });
-        assert_eq!(scan.damage, None);
+        numbers.extend(numbers_in(io.read(&format!("{}/{}", layout::LIVE, entry.name)).unwrap()));
     }
+    numbers
+}
+
+fn numbers_in(segment: bytes::Bytes) -> Vec<usize> {
+    let mut numbers = Vec::new();
+    let scan = scan(&Content::whole(segment), 0, |found| {
+        let Record::Notes { notes: Some(text), .. } = found.record else { panic!("only notes are logged here") };
+        numbers.push(text.split(' ').next().unwrap().parse().unwrap());
+    });
+    assert_eq!(scan.damage, None);
     numbers
 }
 
@@ -178,11 +183,15 @@ fn a_writer_whose_segment_was_taken_logs_the_rest_again_whatever_fails() {
 
 /// Seals what is there and removes the files, as from a writer that looks dead; gives what was sealed.
 fn take(disk: &Disk, sealed: &Sealed) -> Vec<usize> {
-    let rows = numbers(disk);
+    let mut rows = Vec::new();
     for entry in live::names(disk.io().as_ref()).unwrap() {
+        let path = format!("{}/{}", layout::LIVE, entry.name);
         let (_, number) = layout::segment_name(&entry.name).unwrap();
-        sealed.lock().unwrap().insert(number, entry.stat.len);
-        disk.io().remove(&format!("{}/{}", layout::LIVE, entry.name)).unwrap();
+        // The writer's own thread may add to it at any moment.
+        let bytes = disk.io().read(&path).unwrap();
+        sealed.lock().unwrap().insert(number, bytes.len() as u64);
+        rows.extend(numbers_in(bytes));
+        disk.io().remove(&path).unwrap();
     }
     rows
 }

@@ -233,6 +233,26 @@ fn records_that_cannot_be_written_are_counted_and_logging_goes_on() {
 }
 
 #[test]
+fn a_flush_waits_for_a_sync_that_another_began() {
+    let dir = tempfile::tempdir().unwrap();
+    // The system tells the first who syncs of a failure, and the next that all is well.
+    let begun = Arc::new(AtomicBool::new(false));
+    let first = Arc::clone(&begun);
+    let io = HookedIo::new(dir.path(), move |operation, _| match operation {
+        "sync" if !first.swap(true, Ordering::SeqCst) => Fate::FailsAfter(Duration::from_millis(300)),
+        _ => Fate::Done,
+    });
+    let options = WriterOptions { sync_within: Duration::from_millis(2), ..WriterOptions::default() };
+    let writer = writer_of(io, options);
+    log(&writer, 0..3);
+    while !begun.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    writer.flush().expect_err("what it waited for may be lost");
+    writer.flush().unwrap();
+}
+
+#[test]
 fn what_must_not_be_lost_is_kept_until_it_can_be_written() {
     let dir = tempfile::tempdir().unwrap();
     let (writer, on, told) = failing(dir.path(), "write", false);
