@@ -86,7 +86,10 @@ async fn a_flipped_bit_never_changes_an_answer() {
             std::fs::write(root.join(&path), flipped).unwrap();
             for (question, failed) in questions.iter().zip(&mut failed) {
                 match answer(&root, question).await {
-                    Err(_) => *failed += 1,
+                    Err(e) => {
+                        assert!(e.contains(&path), "bit {bit} of {path}: '{question}' does not name it: {e}");
+                        *failed += 1;
+                    }
                     Ok(rows) => assert!(rows == right[question], "bit {bit} of {path}: '{question}' answers otherwise"),
                 }
             }
